@@ -1,0 +1,1 @@
+"""The default text-to-video model: its data, its networks and their training."""
