@@ -1,4 +1,5 @@
-// BW_CHECK states an invariant; a failure is a bug of the program, not of its user (see base/error.h for those).
+// BW_CHECK states an invariant; a failure is a bug of the program, not of its user (see
+// base/error.h for those).
 #pragma once
 
 #include <string>
@@ -15,9 +16,9 @@ namespace bw {
 
 }  // namespace bw
 
-#define BW_CHECK(condition, ...)                                                             \
-  do {                                                                                       \
-    if (!(condition)) {                                                                      \
-      ::bw::check_failed(#condition, __FILE__, __LINE__, ::std::string(__VA_ARGS__));          \
-    }                                                                                        \
+#define BW_CHECK(condition, ...)                                                      \
+  do {                                                                                \
+    if (!(condition)) {                                                               \
+      ::bw::check_failed(#condition, __FILE__, __LINE__, ::std::string(__VA_ARGS__)); \
+    }                                                                                 \
   } while (false)

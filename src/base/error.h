@@ -1,5 +1,6 @@
-// Typed errors: each class is one exit code of the program. Thrown where the fault is known, caught once in main.cc.
-// A message says what is wrong, the value, the limit and the remedy, and names the flag or the JSON path.
+// Typed errors: each class is one exit code of the program. Thrown where the fault is known, caught
+// once in main.cc. A message says what is wrong, the value, the limit and the remedy, and names the
+// flag or the JSON path.
 #pragma once
 
 #include <stdexcept>

@@ -10,8 +10,8 @@
 
 namespace bw {
 
-// A file that appears under its name only when whole: write to path(), then commit(). Without commit() nothing stays behind.
-// Parent directories are created. Throws OutputError.
+// A file that appears under its name only when whole: write to path(), then commit(). Without
+// commit() nothing stays behind. Parent directories are created. Throws OutputError.
 class PendingFile {
  public:
   explicit PendingFile(std::filesystem::path target);
@@ -30,13 +30,15 @@ class PendingFile {
   bool committed_ = false;
 };
 
-// Writes all bytes through a PendingFile. Throws OutputError naming the path and the system's reason.
+// Writes all bytes through a PendingFile. Throws OutputError naming the path and the system's
+// reason.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 // Throws InputError when it cannot be read.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
-// Throws OutputError when a file could not be created there (folder missing and not creatable, read-only, a directory).
+// Throws OutputError when a file could not be created there (folder missing and not creatable,
+// read-only, a directory).
 void check_writable(const std::filesystem::path& path);
 
 // A private read-only mapping of a whole file; pages may be shared by processes. Throws InputError.

@@ -1,4 +1,5 @@
-// Strict JSON: duplicate keys, comments and trailing text are errors that say where. See base/params.h for typed fields.
+// Strict JSON: duplicate keys, comments and trailing text are errors that say where. See
+// base/params.h for typed fields.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +19,8 @@ using Json = nlohmann::ordered_json;
 // Reads and parses a file; throws InputError when it cannot be read.
 [[nodiscard]] Json read_json_file(const std::filesystem::path& path);
 
-// Reads the fields of one JSON object, each at most once; finish() rejects the keys nobody asked for.
+// Reads the fields of one JSON object, each at most once; finish() rejects the keys nobody asked
+// for.
 class JsonObject {
  public:
   JsonObject(const Json& object, Origin origin);  // throws when it is no object

@@ -1,5 +1,5 @@
-// Where a value came from, so that an error can name it and choose the exit code: a flag's value is a usage error (2),
-// a value inside a config file or a bundle is bad input (3).
+// Where a value came from, so that an error can name it and choose the exit code: a flag's value is
+// a usage error (2), a value inside a config file or a bundle is bad input (3).
 #pragma once
 
 #include <span>
@@ -26,6 +26,7 @@ struct Origin {
 [[nodiscard]] std::string nearest(std::string_view name, std::span<const std::string> candidates);
 
 // "; did you mean X?" and the list of what is known, for an unknown name.
-[[nodiscard]] std::string known_names_hint(std::string_view name, std::span<const std::string> candidates);
+[[nodiscard]] std::string known_names_hint(std::string_view name,
+                                           std::span<const std::string> candidates);
 
 }  // namespace bw

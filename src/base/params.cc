@@ -65,12 +65,12 @@ class Reader final : public ParamVisitor {
     }
   }
 
-  void choice(ParamDoc doc, std::string& field,
-              std::span<const std::string_view> names) override {
+  void choice(ParamDoc doc, std::string& field, std::span<const std::string_view> names) override {
     const Json* value = take(doc);
     if (value == nullptr) return;
     const Origin origin = object_.at(std::string(doc.name));
-    if (!value->is_string()) reject(origin, "must be one of " + join(names) + ", got " + value->dump());
+    if (!value->is_string())
+      reject(origin, "must be one of " + join(names) + ", got " + value->dump());
     const auto wanted = value->get<std::string>();
     for (const std::string_view name : names) {
       if (name == wanted) {
@@ -132,7 +132,9 @@ class Writer final : public ParamVisitor {
   void choice(ParamDoc doc, std::string& field, std::span<const std::string_view>) override {
     put(doc, field);
   }
-  void text(ParamDoc doc, std::string& field, std::string_view /*form*/) override { put(doc, field); }
+  void text(ParamDoc doc, std::string& field, std::string_view /*form*/) override {
+    put(doc, field);
+  }
   Json object = Json::object();
 
  private:
@@ -153,8 +155,7 @@ class Describer final : public ParamVisitor {
   void flag(ParamDoc doc, bool& field) override {
     add(doc, "flag", "true | false", Json(field).dump());
   }
-  void choice(ParamDoc doc, std::string& field,
-              std::span<const std::string_view> names) override {
+  void choice(ParamDoc doc, std::string& field, std::span<const std::string_view> names) override {
     add(doc, "choice", join(names), field);
   }
   void text(ParamDoc doc, std::string& field, std::string_view form) override {

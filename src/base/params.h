@@ -1,5 +1,6 @@
-// One description of a parameter serves JSON, the command line, help, `list`, the schema and the report.
-// A parameter struct derives from Params and names each field once in visit(); see cache/policies/static.cc.
+// One description of a parameter serves JSON, the command line, help, `list`, the schema and the
+// report. A parameter struct derives from Params and names each field once in visit(); see
+// cache/policies/static.cc.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,10 @@ class ParamVisitor {
   virtual void number(ParamDoc doc, double& field, Range range) = 0;
   virtual void integer(ParamDoc doc, std::int64_t& field, Range range) = 0;
   virtual void flag(ParamDoc doc, bool& field) = 0;
-  virtual void choice(ParamDoc doc, std::string& field, std::span<const std::string_view> names) = 0;
-  // Text with a grammar of its own (`form`, e.g. "steps or a percentage"); the owner checks it in Params::check.
+  virtual void choice(ParamDoc doc, std::string& field,
+                      std::span<const std::string_view> names) = 0;
+  // Text with a grammar of its own (`form`, e.g. "steps or a percentage"); the owner checks it in
+  // Params::check.
   virtual void text(ParamDoc doc, std::string& field, std::string_view form) = 0;
 };
 
@@ -54,11 +57,13 @@ struct ParamInfo {
   std::string meaning;
 };
 
-// Sets the fields named in `object`; unknown keys, wrong types, values out of range and NaN are rejected. Values may be
-// JSON text where a number is wanted ("0.04"), as they come from a command line. Runs check().
+// Sets the fields named in `object`; unknown keys, wrong types, values out of range and NaN are
+// rejected. Values may be JSON text where a number is wanted ("0.04"), as they come from a command
+// line. Runs check().
 void read_params(Params& params, const Json& object, const Origin& origin);
 
-// "key=value,key=value" as a JSON object of texts. Throws UsageError on a missing '=' or an empty or repeated key.
+// "key=value,key=value" as a JSON object of texts. Throws UsageError on a missing '=' or an empty
+// or repeated key.
 [[nodiscard]] Json parse_key_values(std::string_view text, const Origin& origin);
 
 [[nodiscard]] Json params_to_json(const Params& params);

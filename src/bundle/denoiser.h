@@ -1,5 +1,6 @@
 // The seam between a model and the cache: one evaluation of the denoiser, walked block by block.
-// Read bundle/torchscript_denoiser.h for the implementation and cache/cache_controller.h for the caller.
+// Read bundle/torchscript_denoiser.h for the implementation and cache/cache_controller.h for the
+// caller.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,8 +12,9 @@
 
 namespace bw {
 
-// The hidden state: one tensor [B,N,D] per stream (one for Wan; image and text for Hunyuan). Tensors handed out are never
-// changed in place afterwards, so holding one costs memory but no copy.
+// The hidden state: one tensor [B,N,D] per stream (one for Wan; image and text for Hunyuan).
+// Tensors handed out are never changed in place afterwards, so holding one costs memory but no
+// copy.
 using Hidden = std::vector<at::Tensor>;
 
 struct BlockInfo {
@@ -26,7 +28,8 @@ struct StageResult {
   Hidden gate;
 };
 
-// One evaluation of one branch. Owns what is constant during it (latent, modulation, the branch's context).
+// One evaluation of one branch. Owns what is constant during it (latent, modulation, the branch's
+// context).
 class Pass {
  public:
   virtual ~Pass() = default;

@@ -1,6 +1,6 @@
-// Turns model predictions into less noisy latents. Read flow_match_euler.cc for the smallest example.
-// A Schedule is immutable: everything about the run is fixed when it is made, and what a run changes lives in a
-// SchedulerState, a value, so that several runs may share one schedule.
+// Turns model predictions into less noisy latents. Read flow_match_euler.cc for the smallest
+// example. A Schedule is immutable: everything about the run is fixed when it is made, and what a
+// run changes lives in a SchedulerState, a value, so that several runs may share one schedule.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -39,7 +39,8 @@ class Schedule {
   // State before the first evaluation, from unit noise.
   [[nodiscard]] virtual SchedulerState initial(const at::Tensor& noise) const = 0;
   // What the model sees at evaluation `index`.
-  [[nodiscard]] virtual at::Tensor model_input(std::int64_t index, const SchedulerState& state) const = 0;
+  [[nodiscard]] virtual at::Tensor model_input(std::int64_t index,
+                                               const SchedulerState& state) const = 0;
   // The state after evaluation `index`; evaluations in order, each once.
   [[nodiscard]] virtual SchedulerState step(std::int64_t index, const at::Tensor& prediction,
                                             SchedulerState state) const = 0;
@@ -58,7 +59,8 @@ struct SchedulerInfo {
   std::vector<std::string> prediction_types;  // e.g. {"flow_prediction"}
   std::vector<ParamInfo> params;              // diffusers' configuration keys
   // Unknown keys and values this scheduler cannot honour are rejected through `origin`.
-  std::unique_ptr<Schedule> (*make)(const Json& config, const Origin& origin, ScheduleRequest request) = nullptr;
+  std::unique_ptr<Schedule> (*make)(const Json& config, const Origin& origin,
+                                    ScheduleRequest request) = nullptr;
 };
 
 [[nodiscard]] std::span<const SchedulerInfo> schedulers();

@@ -1,0 +1,16 @@
+// The machine and the libraries a run stands on: the fingerprint of a report.
+#pragma once
+
+#include <cstdint>
+
+#include "base/json.h"
+
+namespace bw {
+
+// Versions of the program, torch and FFmpeg, processor, instruction set, threads.
+[[nodiscard]] Json environment_fingerprint();
+
+// Largest resident set of this process so far.
+[[nodiscard]] std::uint64_t peak_memory_bytes();
+
+}  // namespace bw
