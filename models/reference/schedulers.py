@@ -10,8 +10,8 @@ where sigma of evaluation i is `sigmas[i]` of the case: diffusers' float32 table
 independent trajectories. `states[i]` is the sample after evaluation i.
 
 Precision. The sigma table is float32, coefficients and state are float64 (the table is widened before the first step).
-All but UniPC round the sample to float32 inside `step` even so, hence `tolerance` 2e-6 for them and 1e-9 for UniPC; both
-are absolute, on states of order one.
+All but UniPC round the sample to float32 inside `step` even so, hence `tolerance` 2e-6 for them and 1e-9 for UniPC;
+both are absolute, on states of order one.
 
 Keys of `config` are the scheduler's own; `call` holds what is passed to `set_timesteps` besides the number of steps:
 `mu` and `sigmas` ("explicit": linspace(1, 0, n+1)[:-1]; "ltx": linspace(1, 1/n, n); "mochi": `linear_quadratic_sigmas`
@@ -22,6 +22,7 @@ import argparse
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +110,26 @@ def variants() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     yield "DPMSolverMultistepScheduler", {**FLOW, "flow_shift": 3.0, "solver_order": 1}, {}
 
 
+@contextmanager
+def float64_defaults() -> Iterator[None]:
+    """UniPC builds small coefficient vectors in the default dtype."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+
+
 def run(scheduler: Any, sigmas: torch.Tensor) -> list[list[float]]:
     """The sample after every evaluation."""
     sample = torch.tensor([START], dtype=torch.float64)
     states = []
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)  # UniPC builds small coefficient vectors in the default dtype
-    try:
+    with float64_defaults():
         for i, t in enumerate(scheduler.timesteps):
             out = scheduler.step(velocity(sample, sigmas[i].item()), t, sample, return_dict=False)
             sample = out[0].double()
             states.append(sample[0].tolist())
-    finally:
-        torch.set_default_dtype(default)
     return states
 
 

@@ -1,0 +1,1 @@
+"""Exporters: a model family in, a bundle (docs/bundle-format.md) out."""

@@ -1,0 +1,59 @@
+"""Command line: python -m models.export ADAPTER --out DIR [--checkpoint DIR]."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from models.export.bundle import write
+from models.export.parts import Family, seeded
+from models.export.verify import verify_decoder, verify_denoiser
+
+ADAPTERS = {
+    "wan": "WanTransformer3DModel of diffusers; without --checkpoint the tiny random model of the tests",
+    "default": "the default model of this repository",
+    "synthetic": "two hidden tensors, two kinds of block, two experts; random, for the tests",
+}
+
+
+def load(adapter: str, checkpoint: Path | None) -> Family:
+    """The family that an adapter makes of a checkpoint."""
+    if adapter == "wan" and checkpoint is None:
+        family: Family = import_module("models.export.tiny_wan").family()
+    elif adapter == "wan":
+        family = import_module("models.export.wan_checkpoint").family(checkpoint)
+    elif adapter == "default":
+        if checkpoint is None:
+            raise SystemExit("default: --checkpoint is needed")
+        family = import_module("models.export.default").family(checkpoint)
+    else:
+        family = import_module("models.export.synthetic").family()
+    return family
+
+
+def main() -> int:
+    """Export, verify what was written, and report sizes and errors."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.export",
+        description="Writes a model bundle and verifies it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="adapters:\n" + "\n".join(f"  {name:10} {text}" for name, text in ADAPTERS.items()),
+    )
+    parser.add_argument("adapter", choices=sorted(ADAPTERS))
+    parser.add_argument("--checkpoint", type=Path, help="directory of the original weights")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the bundle")
+    arguments = parser.parse_args()
+    family = load(arguments.adapter, arguments.checkpoint)
+    write(family, arguments.out)
+    report = verify_denoiser(family, arguments.out)
+    latent = seeded(1, family.manifest["latent"]["channels"], 4, 4, 6, seed=31)
+    report |= verify_decoder(arguments.out, latent)
+    for name, error in report.items():
+        print(f"{name}: relative error {error:.2e}")
+    files = [f for f in arguments.out.rglob("*") if f.is_file()]
+    print(f"{arguments.out}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1024:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

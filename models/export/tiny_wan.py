@@ -1,0 +1,227 @@
+"""The tiny random Wan model that serves the tests: diffusers' transformer, transformers' UMT5, a decoder of our own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import WanTransformer3DModel
+from models.export import golden, tiny, tiny_decoder, umt5, wan
+from models.export.parts import Example, Family, Golden, Part, Record, convert, seeded
+from torch import Tensor
+from transformers import UMT5Config, UMT5EncoderModel
+
+CHANNELS, TEXT_DIM, TOKENS, VOCABULARY = 16, 32, 32, 512
+PROMPTS = (
+    "a red fox runs through the snow at sunset",
+    "  the happy penguin   flies over the sea at noon, zigzag & 42 üx ",
+)
+EULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
+FLOW = {"use_flow_sigmas": True, "flow_shift": 3.0, "prediction_type": "flow_prediction"}
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "euler": EULER,
+    "unipc": {"_class_name": "UniPCMultistepScheduler", **FLOW},
+    "dpm": {"_class_name": "DPMSolverMultistepScheduler", **FLOW},
+}
+STEPS, GUIDANCE = 8, 4.0
+
+
+@dataclass(frozen=True)
+class TinyWan:
+    """The models and the tokenizer, in float32."""
+
+    transformer: WanTransformer3DModel
+    text: UMT5EncoderModel
+    decoder: tiny_decoder.TinyDecoder
+    tokenizer: bytes
+
+    def embedding(self, prompt: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """ids, mask, the encoder's output and what the transformer gets: cut to the true length, zero-padded."""
+        ids, mask = tiny.encode(self.tokenizer, prompt, TOKENS)
+        with torch.no_grad():
+            text = self.text(input_ids=ids, attention_mask=mask).last_hidden_state
+        cut = torch.zeros_like(text)
+        length = int(mask.sum())
+        cut[:, :length] = text[:, :length]
+        return ids, mask, text, cut
+
+
+def _transformer_scale(name: str, parameter: Tensor) -> float | None:
+    if name.endswith("scale_shift_table"):
+        return 0.5
+    if "time_proj.weight" in name:
+        return 0.3 * parameter.shape[1] ** -0.5
+    if name == "proj_out.weight":
+        return 0.6 * parameter.shape[1] ** -0.5
+    return None
+
+
+def make() -> TinyWan:
+    """Build all parts; no state outside is used or changed."""
+    transformer = WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        text_dim=TEXT_DIM,
+        freq_dim=64,
+        ffn_dim=64,
+        num_layers=3,
+        cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads",
+        rope_max_seq_len=64,
+    )
+    tiny.randomise(transformer, _transformer_scale, "transformer.")
+    config = UMT5Config(
+        vocab_size=VOCABULARY,
+        d_model=TEXT_DIM,
+        d_kv=8,
+        d_ff=32,
+        num_layers=2,
+        num_heads=4,
+        feed_forward_proj="gated-gelu",
+        attn_implementation="eager",
+    )
+    text = UMT5EncoderModel(config)
+    tiny.randomise(text, lambda name, p: 1.0 if name == "shared.weight" else None, "text.")
+    decoder = tiny_decoder.TinyDecoder(CHANNELS)
+    tiny.randomise(decoder, tiny_decoder.scale, "decoder.")
+    for model in (transformer, text, decoder):
+        model.requires_grad_(False).eval()
+    return TinyWan(transformer, text, decoder, tiny.tokenizer(VOCABULARY))
+
+
+class Original:
+    """diffusers' own forward, with hooks that keep block outputs and attention inputs."""
+
+    def __init__(self, model: WanTransformer3DModel) -> None:
+        """Keep one copy per dtype."""
+        self.models = {dtype: wan.in_dtype(model, dtype) for dtype in (torch.float32, torch.bfloat16)}
+
+    @torch.no_grad()
+    def __call__(self, example: Example) -> Record:
+        """One evaluation."""
+        model = self.models[example.latent.dtype]
+        blocks: list[tuple[Tensor, ...]] = []
+        probes: list[Tensor] = []
+        hooks = []
+        for block in model.blocks:
+            hooks.append(block.register_forward_hook(lambda m, a, out: blocks.append((out,))))
+            hooks.append(block.attn1.register_forward_pre_hook(lambda m, a: probes.append(a[0])))
+        prediction = model(example.latent, example.t, example.text, return_dict=False)[0]
+        for hook in hooks:
+            hook.remove()
+        return Record(prediction, blocks, probes)
+
+
+def _weights(models: TinyWan) -> dict[str, Tensor]:
+    tensors = dict(models.transformer.state_dict())
+    text = {k: v for k, v in models.text.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    return tensors | text | {"decoder." + k: v for k, v in models.decoder.state_dict().items()}
+
+
+def _parts(models: TinyWan, original: Original, dtype: torch.dtype) -> dict[str, Part]:
+    text = UMT5EncoderModel(models.text.config)
+    text.load_state_dict(models.text.state_dict())
+    decoder = tiny_decoder.TinyDecoder(CHANNELS)
+    decoder.load_state_dict(models.decoder.state_dict())
+    parts = wan.transformer_parts(original.models[dtype], dtype)
+    parts["text_encoder"] = umt5.part(convert(text, dtype))
+    parts["decoder"] = tiny_decoder.part(convert(decoder, dtype), dtype)
+    return parts
+
+
+def _manifest(models: TinyWan) -> dict[str, Any]:
+    spread = [round(0.8 + 0.4 * ((5 * i) % 16) / 15, 4) for i in range(CHANNELS)]
+    return {
+        "format_version": 1,
+        "name": "tiny-wan",
+        "family": "wan",
+        "description": "Random weights in the shape of Wan, for tests: no meaningful video comes out.",
+        "licence": "Apache-2.0",
+        "latent": {
+            "channels": CHANNELS,
+            "spatial_stride": 8,
+            "temporal_stride": 4,
+            "leading_frames": 3,
+            "mean": [round(0.2 * (i % 5 - 2), 4) for i in range(CHANNELS)],
+            "std": spread,
+        },
+        "text": {
+            "tokenizer": "tokenizer.model",
+            "cleaning": "whitespace",
+            "max_tokens": TOKENS,
+            "add_eos": True,
+            "pad_id": 0,
+            "template": "{}",
+            "trim": True,
+        },
+        **wan.transformer_manifest(models.transformer, TOKENS),
+        "text_encoder": "text_encoder",
+        "decoder": "decoder",
+        "scheduler": EULER,
+        "prediction_type": "flow_prediction",
+        "guidance": "cfg",
+        "defaults": {
+            "width": 64,
+            "height": 64,
+            "num_frames": 9,
+            "fps": 8,
+            "steps": STEPS,
+            "guidance_scale": GUIDANCE,
+            "negative_prompt": "",
+        },
+    }
+
+
+def _goldens(models: TinyWan, original: Original, manifest: dict[str, Any]) -> dict[str, Golden]:
+    text = Golden({}, {})
+    for i, prompt in enumerate((*PROMPTS, "")):
+        ids, mask, states, cut = models.embedding(prompt)
+        text.tensors |= {f"{i}.ids": ids, f"{i}.mask": mask, f"{i}.text": states, f"{i}.embedding": cut}
+        text.metadata[f"{i}.prompt"] = prompt
+    table = {
+        f"{name}.{'cfg' if scale != 1.0 else 'none'}": golden.Run(config, STEPS, scale)
+        for name, config in SCHEDULERS.items()
+        for scale in (GUIDANCE, 1.0)
+    }
+    noise = seeded(1, CHANNELS, 3, 8, 8, seed=11)
+    cond, uncond = models.embedding(PROMPTS[0])[3], models.embedding("")[3]
+    runs = golden.runs(lambda x, t, y: original(Example(x, t, y)).prediction, table, noise, cond, uncond)
+    latent = runs.tensors["euler.cfg.latents"][:, :, :2, :3, :5]
+    mean, std = (torch.tensor(manifest["latent"][k]).view(1, -1, 1, 1, 1) for k in ("mean", "std"))
+    module = tiny_decoder.Decoder(models.decoder)
+    with torch.no_grad():
+        scaled = latent * std + mean
+        frames = module.step(scaled, module.initial(scaled[:, :, :1]))[0]
+    return {
+        "denoiser": golden.denoiser(original, _examples()),
+        "text": text,
+        "decoder": Golden({"latent": latent, "frames": frames}, {"dtype": "float32"}),
+        "runs": runs,
+    }
+
+
+def _examples() -> list[Example]:
+    return [
+        Example(
+            seeded(2, CHANNELS, 2, 6, 8, seed=21), torch.tensor([900.0, 250.5]), seeded(2, TOKENS, TEXT_DIM, seed=22)
+        ),
+        Example(seeded(1, CHANNELS, 3, 4, 10, seed=23), torch.tensor([37.25]), seeded(1, 7, TEXT_DIM, seed=24)),
+    ]
+
+
+def family() -> Family:
+    """The tiny model, ready to be exported."""
+    models = make()
+    original = Original(models.transformer)
+    manifest = _manifest(models)
+    return Family(
+        manifest=manifest,
+        parts=lambda dtype: _parts(models, original, dtype),
+        weights={"weights/model.safetensors": _weights(models)},
+        original=original,
+        examples=_examples(),
+        files={"tokenizer.model": models.tokenizer},
+        goldens=lambda: _goldens(models, original, manifest),
+    )

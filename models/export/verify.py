@@ -1,0 +1,81 @@
+"""Proves a written bundle right: original = forward = staged walk, on every example, in every dtype."""
+
+from pathlib import Path
+
+import torch
+from models.export.parts import DTYPES, Example, Family, Record
+from models.export.replay import WALKS, Bundle
+from torch import Tensor
+
+# Against the original: the same arithmetic in another grouping may round differently, in bf16 visibly.
+TOLERANCE = {"float32": 2e-5, "bfloat16": 5e-2}
+
+
+class VerificationError(RuntimeError):
+    """The bundle does not compute what the original computes."""
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """max|a-b| / max|b|."""
+    return float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1e-30))
+
+
+def _tensors(record: Record) -> list[tuple[str, Tensor]]:
+    named = [("prediction", record.prediction)]
+    named += [(f"block {i}, stream {s}", x) for i, h in enumerate(record.blocks) for s, x in enumerate(h)]
+    return named + [(f"probe {i}", x) for i, x in enumerate(record.probes)]
+
+
+def compare(name: str, got: Record, wanted: Record, tolerance: float) -> float:
+    """Largest relative error of what both records hold; 0 tolerance means bit for bit."""
+    worst = 0.0
+    expected = dict(_tensors(wanted))
+    for what, tensor in _tensors(got):
+        if what not in expected:
+            continue
+        other = expected[what]
+        if tensor.shape != other.shape or tensor.dtype != other.dtype:
+            raise VerificationError(f"{name}: {what}: {tensor.shape} {tensor.dtype}, not {other.shape} {other.dtype}")
+        error = 0.0 if torch.equal(tensor, other) else relative(tensor, other)
+        if not error <= tolerance:
+            raise VerificationError(f"{name}: {what}: relative error {error:.3g} exceeds {tolerance:g}")
+        worst = max(worst, error)
+    return worst
+
+
+@torch.no_grad()
+def verify_denoiser(family: Family, path: Path) -> dict[str, float]:
+    """Errors against the original per dtype and example; raises when a walk differs by one bit."""
+    report = {}
+    for dtype_name, dtype in DTYPES.items():
+        bundle = Bundle(path, dtype_name)
+        for index, full in enumerate(family.examples):
+            example = full.to(dtype)
+            name = f"{dtype_name}, example {index}"
+            record = bundle.denoise(example)
+            for walk in WALKS[1:]:
+                compare(f"{name}, {walk} walk", bundle.denoise(example, walk), record, 0.0)
+            report[name] = compare(name, record, family.original(example), TOLERANCE[dtype_name])
+    return report
+
+
+@torch.no_grad()
+def verify_decoder(path: Path, latent: Tensor) -> dict[str, float]:
+    """Streaming, one latent frame at a time, against the whole clip at once."""
+    report = {}
+    for dtype_name in DTYPES:
+        bundle = Bundle(path, dtype_name)
+        if "decoder" not in bundle.manifest:
+            return {}
+        whole = torch.cat(list(bundle.decode(latent, latent.shape[2])), 1)
+        pieces = torch.cat(list(bundle.decode(latent, 1)), 1)
+        error = relative(pieces, whole)
+        if not error <= TOLERANCE[dtype_name]:
+            raise VerificationError(f"decoder, {dtype_name}: streamed and whole differ by {error:.3g}")
+        report[f"decoder, {dtype_name}"] = error
+    return report
+
+
+def describe(example: Example) -> str:
+    """Shapes of an example, for the report."""
+    return f"latent {list(example.latent.shape)}, text {list(example.text.shape)}"

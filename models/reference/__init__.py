@@ -1,0 +1,1 @@
+"""Golden values made by independent implementations: diffusers, scikit-image."""
