@@ -1,0 +1,98 @@
+// The only code that knows both sides: asks the policy, applies the guards, walks the model's
+// blocks, keeps and rebuilds, measures, reports. Read cache_policy.h for the one side and
+// bundle/denoiser.h for the other. One controller serves one run.
+//
+//   for each evaluation e, in order:
+//     const StepDecision& decision = cache.begin(e);
+//     if (decision.run_branches) {
+//       cond = cache.run(Branch::kCond, begin_pass_of_cond);  …or both =
+//       cache.run_batched(begin_pass);
+//     }
+//     x = scheduler.step(e, cache.guided(combined), x);       undefined when nothing was combined
+//     cache.end();
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bundle/denoiser.h"
+#include "cache/cache_policy.h"
+#include "cache/cache_report.h"
+#include "cache/guards.h"
+
+namespace bw {
+
+// Sizes of one expert's tensors for ONE branch (batch 1), in the dtype they are handed out in.
+struct ExpertLayout {
+  std::vector<BlockInfo> blocks;
+  std::uint64_t hidden_bytes = 0;  // all streams
+  std::uint64_t probe_bytes = 0;   // Pass::probe
+};
+
+struct CacheLayout {
+  std::vector<ExpertLayout> experts;
+  std::uint64_t prediction_bytes = 0;          // one branch, f32
+  std::vector<EvaluationContext> evaluations;  // the whole run, in order
+  bool batched = false;                        // guided evaluations run both branches in one Pass
+};
+
+struct CacheSetup {
+  std::unique_ptr<CachePolicy> policy;
+  CacheGuards guards;
+  std::optional<std::uint64_t> budget_bytes;  // absent: no limit
+  CacheLayout layout;
+};
+
+struct BranchDecision {
+  BranchPlan plan;
+  std::string reason;  // see BranchRecord::reason
+};
+
+struct StepDecision {
+  bool run_branches = true;                           // false: the guided prediction is reused
+  std::array<BranchDecision, kNumBranches> branches;  // of those that take part
+};
+
+// Bytes the cache will hold at most; known before anything is loaded.
+[[nodiscard]] std::uint64_t declared_cache_bytes(const CacheNeeds& needs, const CacheGuards& guards,
+                                                 const CacheLayout& layout);
+
+class CacheController {
+ public:
+  using BeginPass = std::function<std::unique_ptr<Pass>()>;
+
+  // Throws ResourceError, naming the bytes needed and allowed, when the budget does not suffice.
+  explicit CacheController(CacheSetup setup);
+  ~CacheController();
+  CacheController(const CacheController&) = delete;
+  CacheController& operator=(const CacheController&) = delete;
+
+  [[nodiscard]] std::uint64_t declared_bytes() const;
+
+  // Decides evaluation `index`; evaluations in order, each once, each closed by end().
+  const StepDecision& begin(std::int64_t index);
+  // The prediction [1,C,F,H,W] f32 of one branch. `begin_pass` is not called when the branch's
+  // prediction is reused.
+  [[nodiscard]] at::Tensor run(Branch branch, const BeginPass& begin_pass);
+  // Both branches in one Pass of batch 2, the conditional first: [2,C,F,H,W] f32.
+  [[nodiscard]] at::Tensor run_batched(const BeginPass& begin_pass);
+  // The guided prediction to hand to the scheduler; `combined` is undefined when no branch ran.
+  [[nodiscard]] at::Tensor guided(const at::Tensor& combined);
+  // Tells the policy what was done and drops what can never be read again.
+  void end();
+
+  [[nodiscard]] CacheReport report() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bw

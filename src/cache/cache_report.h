@@ -1,0 +1,86 @@
+// What the cache did, evaluation by evaluation, and what that cost. Part of the run report;
+// CacheTrace is the part of it that --cache-replay needs (read replay.h).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cache/cache_policy.h"
+
+namespace bw {
+
+struct BranchRecord {
+  Branch branch = Branch::kCond;
+  BranchPlan done;
+  // Who had the last word: "policy", or what made the controller compute: "warmup", "cooldown",
+  // "window", "max_consecutive", "no anchor", "batched".
+  std::string reason;
+  std::vector<double> distances;  // per probed block
+  std::int64_t gap = 0;           // steps since the step compared with
+};
+
+struct EvaluationRecord {
+  EvaluationContext context;
+  std::size_t num_blocks = 0;  // of the expert that ran
+  bool guided_reused = false;
+  std::string guided_reason;  // as BranchRecord::reason; empty when the policy has no guided site
+  std::vector<BranchRecord> branches;  // those that took part; empty when guided_reused
+};
+
+struct CacheTotals {
+  std::int64_t blocks = 0;  // that an uncached run computes: evaluations × branches × blocks
+  std::int64_t blocks_computed = 0;
+  std::int64_t evaluations_reused = 0;  // guided prediction reused
+  std::int64_t branches_reused = 0;     // prediction of a branch or its stack reused
+  double indicator_seconds = 0;         // probes and distances
+  double rebuild_seconds = 0;           // keeping and rebuilding
+  double controller_seconds = 0;        // the rest of the cache's own work
+  std::uint64_t declared_bytes = 0;
+  std::uint64_t peak_bytes = 0;
+};
+
+struct CacheReport {
+  std::vector<Site> sites;  // what the policy may reuse
+  std::string rebuild;
+  SignalNeeds signal;
+  std::vector<EvaluationRecord> evaluations;
+  CacheTotals totals;
+
+  // True when nothing was reused at all.
+  [[nodiscard]] bool inert() const;
+  // Share of the blocks that were not computed, 0 … 1.
+  [[nodiscard]] double reused_fraction() const;
+  // Quantile of the finite mean distances, q in [0,1] (nearest rank); absent when none was
+  // measured.
+  [[nodiscard]] std::optional<double> indicator_quantile(double q) const;
+};
+
+// {"sites": […], "rebuild": "…", "signal": "…", "evaluations": [{"index", "step", "part", "expert",
+// "guided",
+//  "guided_reused"?, "branches": {"cond": {"reuse": "stack", "blocks": "rrrr", "reason",
+//  "indicator"?, "distances"?, "gap"?}}}], "totals": {…}, "quantiles": {…}}; blocks: c = computed,
+//  r = reused.
+[[nodiscard]] Json to_json(const CacheReport& report);
+
+// The decisions of a run, as done.
+struct CacheTrace {
+  struct Step {
+    EvaluationContext context;  // index, step, part, expert, guided only
+    bool guided_reused = false;
+    std::array<BranchPlan, kNumBranches> branches;
+  };
+  std::vector<Site> sites;
+  std::string rebuild;
+  std::vector<Step> evaluations;
+};
+
+[[nodiscard]] CacheTrace trace_of(const CacheReport& report);
+// Reads what to_json(CacheReport) wrote; rejects anything else through `origin`, naming the path.
+[[nodiscard]] CacheTrace trace_from_json(const Json& cache, const Origin& origin);
+
+}  // namespace bw

@@ -1,0 +1,60 @@
+// The table of cache policies. A policy is one file policies/<name>.cc and one row of policies.inc;
+// command line, configuration, `list`, report and conformance tests read it from here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/params.h"
+#include "cache/cache_policy.h"
+
+namespace bw {
+
+// How surely a policy does what its source says.
+enum class Provenance : std::uint8_t {
+  kExact,                 // loses nothing, or is our own definition
+  kPublishedCode,         // follows released code
+  kPublishedDescription,  // follows a paper's text
+  kReconstruction,        // fills gaps of an incomplete description
+};
+
+[[nodiscard]] const char* provenance_name(Provenance provenance);
+
+// What a policy's parameters are resolved against ("10%" of the steps, "50%" of the blocks).
+struct RunShape {
+  std::int64_t num_steps = 0;
+  std::vector<std::size_t> blocks_per_expert;
+};
+
+struct PolicyPreset {
+  std::string_view name;
+  std::string_view summary;  // with its source
+  std::string_view params;   // JSON object; what it leaves out keeps its default
+};
+
+struct CachePolicyInfo {
+  std::string_view name;  // on the command line
+  std::string_view summary;
+  Provenance provenance = Provenance::kExact;
+  std::vector<ParamInfo> params;
+  std::vector<PolicyPreset> presets;
+  // All parameters with their values; unknown keys and bad values are rejected through `origin`.
+  // Needs no model, so that a bad value is known before anything is loaded.
+  Json (*resolve)(const Json& params, const Origin& origin) = nullptr;
+  // Also rejects what does not fit the run, such as a block that the model lacks.
+  std::unique_ptr<CachePolicy> (*make)(const Json& params, const Origin& origin,
+                                       const RunShape& shape) = nullptr;
+};
+
+[[nodiscard]] std::span<const CachePolicyInfo> cache_policies();
+// Rejects an unknown name with the nearest known one.
+[[nodiscard]] const CachePolicyInfo& find_cache_policy(std::string_view name, const Origin& origin);
+// The parameters of a preset; an unknown one is rejected with the nearest known one.
+[[nodiscard]] Json preset_params(const CachePolicyInfo& policy, std::string_view preset,
+                                 const Origin& origin);
+
+}  // namespace bw
