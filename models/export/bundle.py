@@ -15,7 +15,12 @@ from torch import Tensor
 
 SCHEMA = Path(__file__).parents[2] / "configs/schema/model.schema.json"
 SAFETENSORS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64", torch.uint8: "U8"}
-ORDER = ["format_version", "name", "family", "description", "licence", "attribution", "latent", "streams", "text", "text_dim", "text_tokens", "experts", "kinds", "text_encoder", "decoder", "code", "weights", "scheduler", "prediction_type", "guidance", "defaults", "cache_presets", "default_cache_preset", "golden"]
+# Keys of the manifest, in the order of the documentation.
+ORDER = [
+    *("format_version", "name", "family", "description", "licence", "attribution", "latent", "streams", "text"),
+    *("text_dim", "text_tokens", "experts", "kinds", "text_encoder", "decoder", "code", "weights", "scheduler"),
+    *("prediction_type", "guidance", "defaults", "cache_presets", "default_cache_preset", "golden"),
+]
 
 
 def sha256(path: Path) -> str:
@@ -25,7 +30,7 @@ def sha256(path: Path) -> str:
 
 
 def validate(manifest: dict[str, Any]) -> None:
-    """Raise jsonschema.ValidationError if the manifest does not follow the schema, ValueError if it contradicts itself."""
+    """Raise ValidationError if the manifest does not follow the schema, ValueError if it contradicts itself."""
     jsonschema.Draft7Validator(json.loads(SCHEMA.read_text())).validate(manifest)
     codes = set(manifest["code"])
     for expert in manifest["experts"]:

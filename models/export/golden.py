@@ -1,7 +1,7 @@
 """Golden tensors: what the original model computes, for the C++ tests to replay.
 
 Names. `denoiser`: `<i>.latent`, `.t`, `.text`, `.prediction`, `.block.<n>.<stream>`, `.probe.<n>` for example i.
-`text`: `<i>.ids`, `.mask`, `.text` (the encoder's output), `.embedding` (what the denoiser gets); metadata `<i>.prompt`.
+`text`: `<i>.ids`, `.mask`, `.text` (the encoder's output), `.embedding` (for the denoiser); metadata `<i>.prompt`.
 `decoder`: `latent` (normalised), `frames` (all of them, before the leading ones are dropped).
 `runs`: `noise`, `cond`, `uncond`, `<run>.latents`; metadata `<run>`: JSON with scheduler, steps, guidance_scale.
 """

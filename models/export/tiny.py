@@ -10,12 +10,13 @@ import torch
 from models.export.parts import seeded
 from torch import Tensor, nn
 
+_SUBJECTS = "fox cat dog rabbit horse elephant penguin whale duck owl frog car bus train rocket balloon"
 _WORDS = {
-    "subject": ["fox", "cat", "dog", "rabbit", "horse", "elephant", "penguin", "whale", "duck", "owl", "frog", "car", "bus", "train", "rocket", "balloon"],
-    "colour": ["red", "green", "blue", "yellow", "white", "black", "golden", "small", "big", "happy"],
-    "motion": ["runs", "jumps", "flies", "spins", "rises", "falls", "sleeps", "grows", "moves", "waits"],
-    "place": ["snow", "forest", "desert", "city", "meadow", "sea", "hills", "mountains", "space", "river"],
-    "light": ["noon", "sunset", "night", "dawn"],
+    "subject": _SUBJECTS.split(" "),
+    "colour": "red green blue yellow white black golden small big happy".split(" "),
+    "motion": "runs jumps flies spins rises falls sleeps grows moves waits".split(" "),
+    "place": "snow forest desert city meadow sea hills mountains space river".split(" "),
+    "light": "noon sunset night dawn".split(" "),
 }
 
 
@@ -79,7 +80,7 @@ def tokenizer(vocabulary: int) -> bytes:
 def encode(model: bytes, prompt: str, length: int) -> tuple[Tensor, Tensor]:
     """ids, mask int64 [1,length]: whitespace collapsed, cut, </s>, padding."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    pieces = [*processor.encode(" ".join(prompt.split()))[:length - 1], processor.eos_id()]
+    pieces = [*processor.encode(" ".join(prompt.split()))[: length - 1], processor.eos_id()]
     ids = torch.zeros(1, length, dtype=torch.int64)
     ids[0, : len(pieces)] = torch.tensor(pieces)
     mask = (torch.arange(length) < len(pieces)).long()[None]
