@@ -70,6 +70,7 @@ def write_packed(
     for name, weights in (("dit", dit_and_text), ("vae", vae)):
         target = root / f"{name}.safetensors"
         save_file({k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}, f"{target}.part")
+        os.chmod(f"{target}.part", 0o644)  # safetensors makes it readable to the owner alone
         os.replace(f"{target}.part", target)
     shutil.copyfile(tokenizer, root / "tokenizer.model.part")
     os.replace(root / "tokenizer.model.part", root / "tokenizer.model")

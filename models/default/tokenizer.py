@@ -16,6 +16,8 @@ import sentencepiece
 import torch
 from torch import Tensor
 
+from . import captions
+
 LENGTH = 32
 # Words that people write and the grammar does not: kept whole, so that they cost one token, not eight.
 EXTRA = (
@@ -71,6 +73,16 @@ def train(captions: Sequence[str], out: str | os.PathLike[str], vocab: int = 102
     )
     os.replace(f"{prefix}.model", out)
     os.remove(f"{prefix}.vocab")
+
+
+def train_from_grammar(out: str | os.PathLike[str], lines: int = 60000, seed: int = 0) -> None:
+    """The tokenizer of the caption grammar, every phrase that people may write included."""
+    rng = random.Random(f"tokenizer-{seed}")
+    texts = []
+    for i in range(lines):
+        held = i % 20 == 0  # phrases kept for evaluation are spelled in few pieces too
+        texts.append(captions.caption(captions.scene(rng, "any"), rng, held=held)[0])
+    train(texts, out, seed=seed)
 
 
 def main() -> None:

@@ -1,0 +1,330 @@
+"""Scene attributes, the caption grammar and the held-out split (no torch needed).
+
+A scene is a dict with one value per field; `second` and `relation` are None where there is one subject.
+`caption` words a scene and says which fields it mentioned; `labels` turns that into classes.
+Scenes with a held-out pair (held_out.json) are never rendered for training, and held phrases and
+held-back subjects are never worded or drawn in it: they are for evaluation alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+Scene = dict[str, str | None]
+
+# name -> (emoji code point, synonyms); every sprite of the font faces left.
+SUBJECTS: dict[str, tuple[int, list[str]]] = {
+    "fox": (0x1F98A, ["fox", "red fox"]),
+    "cat": (0x1F408, ["cat", "kitten", "kitty"]),
+    "rabbit": (0x1F407, ["rabbit", "bunny", "hare"]),
+    "elephant": (0x1F418, ["elephant"]),
+    "penguin": (0x1F427, ["penguin"]),
+    "fish": (0x1F420, ["fish", "tropical fish"]),
+    "whale": (0x1F433, ["whale"]),
+    "turtle": (0x1F422, ["turtle", "tortoise"]),
+    "duck": (0x1F986, ["duck", "mallard"]),
+    "frog": (0x1F438, ["frog", "toad"]),
+    "ladybug": (0x1F41E, ["ladybug", "beetle", "ladybird"]),
+    "car": (0x1F697, ["car", "red car", "automobile"]),
+    "bus": (0x1F68C, ["bus", "coach"]),
+    "train": (0x1F682, ["train", "locomotive", "steam train"]),
+    "rocket": (0x1F680, ["rocket", "spaceship"]),
+    "sailboat": (0x26F5, ["sailboat", "boat", "sailing boat"]),
+    "balloon": (0x1F388, ["balloon", "red balloon"]),
+    "apple": (0x1F34E, ["apple", "red apple"]),
+    "mushroom": (0x1F344, ["mushroom", "toadstool"]),
+    "pumpkin": (0x1F383, ["pumpkin", "jack-o-lantern"]),
+}
+# Never trained on: they document what the model does with a subject that it has not seen.
+HELD_SUBJECTS: dict[str, tuple[int, list[str]]] = {
+    "owl": (0x1F989, ["owl"]),
+    "tractor": (0x1F69C, ["tractor"]),
+    "star": (0x2B50, ["star"]),
+}
+MOTIONS = {
+    "left to right": [
+        "moving from left to right",
+        "crossing from left to right",
+        "going right",
+        "moving to the right",
+        "travelling rightwards",
+    ],
+    "right to left": [
+        "moving from right to left",
+        "crossing from right to left",
+        "going left",
+        "moving to the left",
+        "travelling leftwards",
+    ],
+    "rising": ["rising", "moving up", "going up", "rising upwards"],
+    "falling": ["falling", "moving down", "dropping", "falling down"],
+    "bouncing": ["bouncing", "jumping", "jumping up and down", "bouncing on the ground"],
+    "circling": ["circling", "moving in circles", "flying in a circle"],
+    "spinning": ["spinning", "rotating", "turning round and round"],
+    "growing": ["growing", "coming closer", "getting bigger"],
+    "shrinking": ["shrinking", "going away", "getting smaller"],
+    "still": ["standing still", "resting", "not moving"],
+}
+# These phrases differ from their opposites in word order alone: they are what a reader without position
+# sense gets wrong, so they have a share of their own in training and a gate before it (train_text.py).
+ORDER_ONLY = {m: MOTIONS[m][:2] for m in ("left to right", "right to left")}
+BACKGROUNDS = {
+    "hills": ["in the hills", "over green hills", "in front of rolling hills"],
+    "mountains": ["in the mountains", "in front of mountains", "below snowy peaks"],
+    "desert": ["in the desert", "over sand dunes", "in a sandy desert"],
+    "sea": ["at sea", "over the ocean", "on the water"],
+    "forest": ["in the forest", "in front of a forest", "in the woods"],
+    "meadow": ["in a meadow", "on a grassy field", "over a flower meadow"],
+    "snow": ["in the snow", "on a snowy plain", "in a winter landscape"],
+    "city": ["in the city", "in front of skyscrapers", "in a town"],
+    "space": ["in space", "in outer space", "on the moon"],
+    "underwater": ["underwater", "under the sea", "on the sea floor"],
+}
+LIGHTS = {
+    "day": ["at noon", "in daylight", "on a sunny day"],
+    "sunset": ["at sunset", "at dusk", "in the evening light"],
+    "night": ["at night", "in moonlight", "in the dark"],
+    "fog": ["in fog", "on a foggy day", "in the mist"],
+}
+CAMERAS = {
+    "static": ["static camera", "fixed camera", "the camera does not move"],
+    "pan left": ["camera pans left", "the camera is panning left", "panning left"],
+    "pan right": ["camera pans right", "the camera is panning right", "panning right"],
+    "zoom in": ["camera zooms in", "zooming in", "slow zoom in"],
+    "zoom out": ["camera zooms out", "zooming out", "slow zoom out"],
+}
+WEATHERS = {
+    "clear": ["in clear weather", "without rain"],
+    "rain": ["in the rain", "while it rains", "on a rainy day"],
+    "snowfall": ["in falling snow", "while it snows", "with snowflakes"],
+}
+RELATIONS = {
+    "left of": ["to the left of", "left of", "on the left side of"],
+    "right of": ["to the right of", "right of", "on the right side of"],
+}
+BESIDE = ["and", "next to", "beside", "with"]  # a second subject whose side is not said
+PHRASES = {
+    "motion": MOTIONS,
+    "background": BACKGROUNDS,
+    "light": LIGHTS,
+    "camera": CAMERAS,
+    "weather": WEATHERS,
+    "relation": RELATIONS,
+}
+# Paraphrases kept for evaluation.
+HELD_PHRASES = {
+    "motion": {
+        "left to right": ["heading from the left side to the right side"],
+        "right to left": ["heading from the right side to the left side"],
+        "rising": ["going upwards"],
+        "falling": ["sinking down"],
+        "bouncing": ["bouncing up and down"],
+        "circling": ["circling around"],
+        "spinning": ["twirling", "turning around"],
+        "growing": ["approaching", "becoming bigger"],
+        "shrinking": ["moving away", "becoming smaller"],
+        "still": ["staying in place", "standing"],
+    },
+    "background": {
+        "hills": ["on green hills"],
+        "mountains": ["near snowy mountains"],
+        "desert": ["on desert sand"],
+        "sea": ["above the sea", "on the ocean"],
+        "forest": ["near a forest"],
+        "meadow": ["on a meadow with flowers"],
+        "snow": ["on snowy ground"],
+        "city": ["in front of a city"],
+        "space": ["in the depths of space"],
+        "underwater": ["under water"],
+    },
+    "light": {"day": ["by day"], "sunset": ["in the evening"], "night": ["in the night"], "fog": ["in foggy light"]},
+    "camera": {
+        "static": ["the camera is fixed"],
+        "pan left": ["the camera pans to the left"],
+        "pan right": ["the camera pans to the right"],
+        "zoom in": ["the camera zooms in slowly"],
+        "zoom out": ["the camera zooms out slowly"],
+    },
+    "weather": {"clear": ["with clear weather"], "rain": ["in rainy weather"], "snowfall": ["in a snowfall"]},
+    "relation": {"left of": ["at the left of"], "right of": ["at the right of"]},
+}
+FIELDS = ("subject", "motion", "background", "light", "camera", "weather", "second", "relation")
+NAMES: dict[str, list[str]] = {
+    "subject": list(SUBJECTS),
+    **{f: list(PHRASES[f]) for f in FIELDS if f in PHRASES},
+    "second": list(SUBJECTS),
+}
+CLASSES = tuple(len(NAMES[f]) for f in FIELDS)
+ALL_SUBJECTS = {**SUBJECTS, **HELD_SUBJECTS}
+SPRITES = list(ALL_SUBJECTS)  # the order of the atlas
+# Only motions that leave the other half of the picture to the second subject.
+PAIR_MOTIONS = ("rising", "falling", "bouncing", "spinning", "growing", "shrinking", "still")
+DRY = ("space", "underwater")  # no weather there
+PAIR_SHARE = 0.15
+OPENINGS = ("a cartoon of ", "a video of ", "an animation of ", "a clip of ")
+
+
+def _held_pairs() -> frozenset[tuple[str, str]]:
+    pairs = json.loads((Path(__file__).parent / "held_out.json").read_text())
+    return frozenset((a, b) for kind in ("subject_motion", "subject_background") for a, b in pairs[kind])
+
+
+HELD_PAIRS = _held_pairs()
+
+
+def held_out(s: Scene) -> bool:
+    """True where any subject of the scene meets a motion or background that it is never trained with."""
+    pairs = {(s["subject"], s["motion"]), (s["subject"], s["background"])}
+    if s["second"]:
+        pairs |= {(s["second"], "still"), (s["second"], s["background"])}
+    return not HELD_PAIRS.isdisjoint(pairs)
+
+
+def _draw(rng: random.Random) -> Scene:
+    s: Scene = {f: rng.choice(NAMES[f]) for f in ("subject", "motion", "background", "light", "camera")}
+    if rng.random() < 0.25:
+        s["camera"] = "static"
+    wet = rng.random() < 0.25 and s["background"] not in DRY and s["light"] != "fog"
+    s["weather"] = rng.choice(("rain", "snowfall")) if wet else "clear"
+    s["second"] = s["relation"] = None
+    if rng.random() < PAIR_SHARE:
+        s["motion"] = rng.choice(PAIR_MOTIONS)
+        s["second"] = rng.choice([n for n in NAMES["second"] if n != s["subject"]])
+        s["relation"] = rng.choice(NAMES["relation"])
+    return s
+
+
+def scene(rng: random.Random, split: str = "train") -> Scene:
+    """split: 'train' (no held-out pair), 'held' (only those), 'any', or 'unseen' (held-back subjects)."""
+    if split not in ("train", "held", "any", "unseen"):
+        raise ValueError(f"split must be train, held, any or unseen (got {split})")
+    while True:
+        s = _draw(rng)
+        if split == "unseen":
+            s["subject"] = rng.choice(list(HELD_SUBJECTS))
+        if split in ("any", "unseen") or held_out(s) == (split == "held"):
+            return s
+
+
+def _article(noun: str, rng: random.Random) -> str:
+    r = rng.random()
+    if r < 0.75:
+        return ("an " if noun[0] in "aeiou" else "a ") + noun
+    return ("the " if r < 0.9 else "") + noun
+
+
+def _noun(name: str, rng: random.Random) -> str:
+    return _article(rng.choice(ALL_SUBJECTS[name][1]), rng)
+
+
+def _typo(text: str, rng: random.Random) -> str:
+    """Two neighbouring letters of one longer word swapped, or one dropped."""
+    words = text.split(" ")
+    long = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha()]
+    if not long:
+        return text
+    i = rng.choice(long)
+    w, k = words[i], rng.randrange(1, len(words[i]) - 2)
+    words[i] = w[:k] + (w[k + 1] + w[k] + w[k + 2 :] if rng.random() < 0.5 else w[k + 1 :])
+    return " ".join(words)
+
+
+def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, str]:
+    """A phrase for each field that this caption mentions."""
+    if mode == "short":
+        keep = [] if rng.random() < 0.5 else [rng.choice(("motion", "background", "light"))]
+    else:
+        chance = {"weather": 0.4 if s["weather"] == "clear" else 1.0}
+        keep = [
+            f
+            for f in ("motion", "background", "light", "camera", "weather")
+            if (mode == "full" or rng.random() < 0.55) and rng.random() < chance.get(f, 1.0)
+        ]
+    out = {}
+    for f in keep:
+        options = PHRASES[f][s[f]]
+        if f == "motion" and s[f] in ORDER_ONLY and rng.random() < 0.3:
+            options = ORDER_ONLY[s[f]]
+        out[f] = rng.choice(HELD_PHRASES[f][s[f]] if held else options)
+    return out
+
+
+def _companion(s: Scene, rng: random.Random, held: bool) -> tuple[str, list[str]]:
+    """' to the left of a car' and the fields that this mentions."""
+    if not s["second"]:
+        return "", []
+    other = _noun(s["second"], rng)
+    if rng.random() < 0.25:
+        return f" {rng.choice(BESIDE)} {other}", ["second"]
+    words = (HELD_PHRASES if held else PHRASES)["relation"][s["relation"]]
+    return f" {rng.choice(words)} {other}", ["second", "relation"]
+
+
+def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Random) -> str:
+    said = dict(said)
+    camera, verb = said.pop("camera", None), said.get("motion")
+    places = [said[f] for f in ("background", "light", "weather") if f in said]
+    if rng.random() < 0.4:
+        rng.shuffle(places)
+    act = "" if not verb else (" is " if rng.random() < 0.25 else " ") + verb
+    core = noun + (companion + act if rng.random() < 0.5 else act + companion)
+    r = rng.random()
+    if r < 0.55 or not places:
+        text = " ".join([core, *places])
+    elif r < 0.7:
+        text = places[0] + ", " + " ".join([core, *places[1:]])
+    elif r < 0.85:
+        text = ", ".join([core, *places])
+    else:
+        text = noun + companion + " " + " ".join(places) + (", " + verb if verb else "")
+    if rng.random() < 0.12:
+        text = rng.choice(OPENINGS) + text
+    if camera:
+        text = camera + ": " + text if rng.random() < 0.15 else text + ", " + camera
+    return text + ("." if rng.random() < 0.2 else "")
+
+
+def caption(s: Scene, rng: random.Random, mode: str | None = None, held: bool = False) -> tuple[str, list[str]]:
+    """One random wording and the fields it mentions. mode: 'full', 'partial', 'short' or None for the
+    60/25/15 mixture; held: worded with the phrases kept for evaluation, without typos."""
+    mode = mode or rng.choices(("full", "partial", "short"), (60, 25, 15))[0]
+    said = _wordings(s, mode, rng, held)
+    companion, more = _companion(s, rng, held)
+    text = _assemble(_noun(s["subject"], rng), companion, said, rng)
+    if not held and rng.random() < 0.05:
+        text = _typo(text, rng)
+    return text, ["subject", *said, *more]
+
+
+def order_only(rng: random.Random) -> tuple[str, list[int]]:
+    """A caption whose direction hangs on word order, and its labels."""
+    s = scene(rng, "any")
+    s["motion"], s["second"], s["relation"] = rng.choice(list(ORDER_ONLY)), None, None
+    said = {"motion": rng.choice(ORDER_ONLY[s["motion"]])}
+    said |= {f: rng.choice(PHRASES[f][s[f]]) for f in ("background", "light") if rng.random() < 0.7}
+    return _assemble(_noun(s["subject"], rng), "", said, rng), labels(s, ["subject", *said])
+
+
+def labels(s: Scene, mentioned: list[str] | tuple[str, ...]) -> list[int]:
+    """Class index per field; the last class means 'not mentioned'."""
+    return [NAMES[f].index(s[f]) if f in mentioned else len(NAMES[f]) for f in FIELDS]
+
+
+def canonical(s: Scene) -> str:
+    """The plain wording used in demonstrations and tests."""
+    n, other = str(s["subject"]), s["second"]
+    text = f"{'an' if n[0] in 'aeiou' else 'a'} {n} {MOTIONS[s['motion']][0]}"
+    if other:
+        text += f" {RELATIONS[s['relation']][0]} {'an' if other[0] in 'aeiou' else 'a'} {other}"
+    text += f" {BACKGROUNDS[s['background']][0]} {LIGHTS[s['light']][0]}"
+    if s["weather"] != "clear":
+        text += f" {WEATHERS[s['weather']][0]}"
+    return f"{text}, {CAMERAS[s['camera']][0]}"
+
+
+if __name__ == "__main__":
+    r = random.Random(0)
+    for _ in range(20):
+        print(caption(scene(r), r)[0])

@@ -1,0 +1,114 @@
+"""Prompt -> frames with a packed checkpoint: Euler flow matching with classifier-free guidance.
+
+python -m models.default.sample --checkpoint DIR --out sheet.png "a fox going left in the snow at sunset"
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import checkpoint
+from .captions import FIELDS, NAMES
+from .dit import from_tokens, fused_attention, grid_coords, plain_attention
+from .sheet import write_sheet
+from .tokenizer import Tokenizer
+
+Record = Callable[[int, int, Tensor], None]  # step, block, hidden state
+
+
+@dataclass(frozen=True)
+class Sampler:
+    steps: int = 30
+    shift: float = 5.0
+    guidance: float = 5.0
+    seed: int = 0
+
+    def times(self) -> Tensor:
+        """Descending from 1 to 0, steps + 1 values."""
+        u = torch.linspace(1, 0, self.steps + 1)
+        return self.shift * u / (1 + (self.shift - 1) * u)
+
+
+class Pipeline:
+    def __init__(self, path: str, device: str = "cpu"):
+        self.device = device
+        self.model = checkpoint.load(path, plain_attention if device == "cpu" else fused_attention)
+        for m in (self.model.dit, self.model.text, self.model.vae):
+            m.to(device)
+        self.config = self.model.config
+        self.tokenizer = Tokenizer(self.model.tokenizer_path)
+        self.mean, self.std = self.model.latent_statistics(device)
+        size, frames = self.config["size"], self.config["frames"]
+        self.grid = ((frames - 1) // 4 + 1, size // 16, size // 16)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
+
+    @torch.no_grad()
+    def understood(self, text: str) -> dict[str, str]:
+        """What the registers read from the prompt; '-' where they read nothing."""
+        names = self.config.get("names", NAMES)
+        logits = self.model.text.attributes(self.model.text(self.tokenizer([text]).to(self.device)))
+        return {f: [*names[f], "-"][int(p.argmax())] for f, p in zip(FIELDS, logits, strict=False)}
+
+    @torch.no_grad()
+    def latents(self, prompts: Sequence[str], sampler: Sampler, record: Record | None = None) -> Tensor:
+        """-> normalised latents [B, N, C] f32. record sees every block output."""
+        dit, n = self.model.dit, len(prompts)
+        coords = grid_coords(*self.grid, self.device)
+        g = torch.Generator().manual_seed(sampler.seed)
+        x = torch.randn(n, len(coords), self.config["dit"]["channels"], generator=g).to(self.device)
+        with self.autocast():
+            text = self.model.text(self.tokenizer([*prompts, *[""] * n]).to(self.device))
+            c = dit.conditions(text, coords)
+        ts = sampler.times()
+        for i in range(sampler.steps):
+            with self.autocast():
+                te, mod = dit.time(ts[i].expand(2 * n).to(self.device))
+                h = dit.embed(torch.cat([x, x]), c.place)
+                for k, (block, (key, value)) in enumerate(zip(dit.blocks, c.kv, strict=True)):
+                    h = block(h, mod, c.cos, c.sin, key, value)
+                    if record:
+                        record(i, k, h)
+                wanted, free = dit.head(h, te).float().chunk(2)
+            x = x + (ts[i + 1] - ts[i]) * (free + sampler.guidance * (wanted - free))
+        return x
+
+    @torch.no_grad()
+    def decode(self, x: Tensor) -> Tensor:
+        """[B, N, C] -> frames [B, 4n+1, 3, H, W] u8"""
+        z = from_tokens(x, *self.grid) * self.std + self.mean
+        with self.autocast():
+            y = self.model.vae.decoder(z)
+        return (y.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description="Generate clips from a packed checkpoint.")
+    p.add_argument("prompts", nargs="+")
+    p.add_argument("--checkpoint", required=True)
+    p.add_argument("--out", default="sheet.png")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--steps", type=int, default=30)
+    p.add_argument("--shift", type=float, default=5.0)
+    p.add_argument("--guidance", type=float, default=5.0)
+    p.add_argument("--device", default="cpu")
+    a = p.parse_args()
+    pipe = Pipeline(a.checkpoint, a.device)
+    for prompt in a.prompts:
+        print(prompt, "->", pipe.understood(prompt))
+    begin = time.monotonic()
+    frames = pipe.decode(pipe.latents(a.prompts, Sampler(a.steps, a.shift, a.guidance, a.seed)))
+    print(f"{time.monotonic() - begin:.1f} s")
+    write_sheet(list(frames), a.out, columns=2 if len(frames) > 3 else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Trains the default model by one command, in resumable stages.
+
+    python -m models.default.train --font NotoColorEmoji.ttf --minutes 600     start
+    python -m models.default.train --resume                                    go on after a kill
+    python -m models.default.train --resume --stage vae --minutes 200          a larger budget for one stage
+
+Stages: atlas (sprites), bank (clips), tokenizer, vae, encode (latents), text, dit. A finished stage is
+skipped. What a training was started with is kept in OUT/plan.json; with --resume it applies again and
+given flags change it. A budget in minutes counts the time of all slices of its stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import captions, dataset, latents, tokenizer
+from .checkpoint import refuse_other, write_json
+from .dit import PRESETS, default_config
+from .loop import Budget, Run, Schedule
+from .pack import Parts, pack
+from .sample import Pipeline, Sampler
+from .sheet import write_sheet
+from .train_dit import DiTOptions, DiTTrainer, Phase, compile_blocks
+from .train_text import TextOptions, TextTrainer, gate
+from .train_vae import VAEOptions, VAETrainer
+from .vae import VAEConfig
+
+STAGES = ("atlas", "bank", "tokenizer", "vae", "encode", "text", "dit")
+SHARES = {"vae": 0.42, "text": 0.03, "dit": 0.55}  # of --minutes when no stage is named
+FONTS = ("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",)  # Debian: fonts-noto-color-emoji
+GATE_MINUTES = 1.5  # a text budget below this is a rehearsal: the gate is reported, not enforced
+SHEET = (
+    "a fox moving from left to right in the snow at sunset",
+    "a rocket rising in space at night",
+    "a pumpkin growing in the desert at noon",
+    "a red car going left in the city at night, in the rain",
+    "a penguin bouncing to the left of a train in the mountains in daylight",
+    "a fish circling underwater by day, camera pans right",
+)
+VAE_SMALL = {"enc": (16, 32, 48, 64), "dec": (64, 48, 32, 24)}  # for rehearsals
+
+
+class Chain:
+    """The stages of one training. plan: what it was asked for; see `defaults`."""
+
+    def __init__(self, out: Path, data: Path, plan: dict[str, Any]):
+        self.out, self.data, self.plan = out, data, plan
+        self.device, self.workers = plan["device"], plan["workers"]
+        self.shape = (plan["frames"], plan["size"])
+        data.mkdir(parents=True, exist_ok=True)
+
+    def run(self, stages: list[str]) -> None:
+        for name in stages:
+            getattr(self, name)()
+
+    def budget(self, stage: str) -> Budget:
+        return Budget(minutes=self.plan["minutes"].get(stage, 0.0), steps=self.plan["steps"])
+
+    def schedule(self, **values: Any) -> Schedule:
+        rehearsal = self.plan["steps"] is not None or sum(self.plan["minutes"].values()) < 10
+        return Schedule(log_every=10 if rehearsal else 50, **values)
+
+    def say(self, text: str) -> None:
+        print(f"[train] {text}", flush=True)
+
+    def atlas(self) -> None:
+        target = self.data / "atlas.npz"
+        if not target.exists():
+            font = self.plan["font"] or next((f for f in FONTS if os.path.exists(f)), None)
+            if font is None:
+                raise SystemExit("--font NotoColorEmoji.ttf is needed (Debian: fonts-noto-color-emoji)")
+            dataset.build_atlas(font, target)
+
+    def bank(self) -> None:
+        for split, n in (("held", min(128, max(4, self.plan["clips"] // 8))), ("train", self.plan["clips"])):
+            done = self.data / f"scenes_{split}.json"
+            if not (done.exists() and len(json.loads(done.read_text())) >= n):
+                self.say(f"rendering {n} clips of the split {split}")
+                dataset.write_bank(self.data / "atlas.npz", self.data, n, split, self.shape, self.workers)
+
+    def tokenizer(self) -> None:
+        target = self.data / "tokenizer.model"
+        if not target.exists():
+            tokenizer.train_from_grammar(target, lines=8000 if self.plan["preset"] == "XXS" else 60000)
+
+    def vae(self) -> None:
+        small = VAE_SMALL if self.plan["preset"] == "XXS" else {}
+        options = VAEOptions(decoder_only=self.plan["decoder_only"])
+        if self.plan["size"] < 2 * options.crop:
+            options = replace(options, batch=4, crop=self.plan["size"] // 2, frames=min(5, self.plan["frames"]))
+        out = self.out / "vae"
+        out.mkdir(parents=True, exist_ok=True)
+        trainer = VAETrainer(self.data, out, options, VAEConfig(latent_bound=5.0, **small), self.device)
+        run = Run(trainer, out, self.budget("vae"), self.schedule())
+        if not run.resume():
+            trainer.start(Path(self.plan["init"]) if self.plan["init"] else None)
+        if run.budget.fraction(run.step) < 1:
+            run.train()
+
+    def encode(self) -> None:
+        target, weights = self.data / "latents.pt", self.out / "vae" / "vae.safetensors"
+        n = self.plan["latents"]
+        if target.exists():
+            bank = latents.open_bank(target)
+            if bank["vae"] == latents.file_hash(weights) and len(bank["z"]) == n:
+                return
+        self.say(f"rendering and encoding {n} clips")
+        atlas = self.data / "atlas.npz"
+        request = latents.BankRequest(atlas, self.out / "vae", n, self.shape, self.workers, self.device)
+        bank = latents.build(target, request)
+        self.say(f"latents {tuple(bank['z'].shape)}, largest mean square {bank['largest']:.2f}, "
+                 f"{bank['outliers']} outliers")  # fmt: skip
+
+    def config(self, channels: int, latent_frames: int, vocab: int) -> Any:
+        preset = self.plan["preset"]
+        return default_config(
+            preset, channels=channels, clip_frames=latent_frames, vocab=vocab, classes=captions.CLASSES
+        )
+
+    def text(self) -> None:
+        tok = tokenizer.Tokenizer(self.data / "tokenizer.model")
+        rehearsal = self.plan["steps"] is not None or self.plan["minutes"].get("text", 0) < GATE_MINUTES
+        options = TextOptions(batch=32 if self.plan["preset"] == "XXS" else 128)
+        config = self.config(48, (self.shape[0] - 1) // 4 + 1, len(tok))
+        trainer = TextTrainer(config, tok, options, self.device)
+        run = Run(trainer, self.out / "text", self.budget("text"), self.schedule())
+        run.resume()
+        if run.budget.fraction(run.step) < 1:
+            run.train()
+        gate(trainer.model, tok, 0.0 if rehearsal else 0.99)
+
+    def dit(self) -> None:
+        tok = tokenizer.Tokenizer(self.data / "tokenizer.model")
+        bank = latents.open_bank(self.data / "latents.pt")
+        config = self.config(bank["z"].shape[2], bank["z"].shape[1], len(tok))
+        options = DiTOptions()
+        if self.plan["preset"] == "XXS":
+            options = replace(options, phases=(Phase(0.25, 1, 16), Phase(1.0, 0, 8)), warm=10)
+        trainer = DiTTrainer(config, bank, tok, options, self.device)
+        if trainer.dropped:
+            self.say(f"{trainer.dropped} clips with outlying latents are left out")
+        run = Run(trainer, self.out / "dit", self.budget("dit"), self.schedule(spike=3.0, evaluate_every=1200.0))
+        if not run.resume():
+            text = torch.load(self.out / "text" / "state.pt", map_location=self.device, weights_only=True)
+            refuse_other(text["config"], TextTrainer(config, tok, TextOptions()).config(), "text/state.pt")
+            trainer.start(text["trainer"]["model"])
+        if self.plan["compile"]:
+            compile_blocks(trainer.model.dit)
+        parts = Parts(self.out / "vae", bank, self.data / "tokenizer.model", self.shape)
+
+        def publish() -> None:
+            """The averaged weights as a packed checkpoint, and a sheet made with them."""
+            target = self.out / "checkpoint"
+            pack(target, trainer.average.weights, config.to_dict(), run.step, parts)
+            pipe = Pipeline(str(target), self.device)
+            sampler = Sampler(steps=4 if self.plan["preset"] == "XXS" else 20)
+            write_sheet(list(pipe.decode(pipe.latents(SHEET, sampler))), target / "sheet.png")
+
+        trainer.after = publish
+        if run.budget.fraction(run.step) < 1:
+            run.train()
+
+
+def defaults(minutes: float | None, steps: int | None) -> dict[str, Any]:
+    """Sizes by budget: minutes below half an hour, or steps, are a rehearsal."""
+    small = steps is not None or minutes is None or minutes < 30
+    return {
+        "preset": "XXS" if small else "XS",
+        "clips": 64 if small else 4000,
+        "latents": 64 if small else 12000,
+        "size": 64 if small else dataset.SIZE,
+        "frames": 9 if small else dataset.FRAMES,
+        "minutes": {},
+        "steps": None,
+        "device": "cpu",
+        "workers": os.cpu_count() or 1,
+        "compile": False,
+        "decoder_only": False,
+        "font": None,
+        "init": None,
+    }
+
+
+def parse() -> argparse.Namespace:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--out", type=Path, default=cache / "bwcache-gen" / "training", help="states and results")
+    p.add_argument("--data", type=Path, help="clips, tokenizer, latents (default: OUT/data)")
+    p.add_argument("--resume", action="store_true", help="go on with the training in OUT")
+    p.add_argument("--stage", action="append", choices=STAGES, help="only this stage (repeatable)")
+    p.add_argument("--minutes", type=float, help="budget of the named stages, or of all together")
+    p.add_argument("--steps", type=int, help="budget in steps of every training stage, instead of minutes")
+    p.add_argument("--device", help="cpu or cuda")
+    p.add_argument("--preset", choices=PRESETS)
+    for name, text in (("clips", "for the autoencoder"), ("latents", "clips for the transformer"),
+                       ("size", "pixels"), ("frames", "4n+1"), ("workers", "rendering processes")):  # fmt: skip
+        p.add_argument(f"--{name}", type=int, help=text)
+    p.add_argument("--font", help="NotoColorEmoji.ttf")
+    p.add_argument("--init", help="packed checkpoint whose autoencoder the training starts from")
+    p.add_argument("--compile", action="store_true", default=None, help="compile the blocks (needs a C++ compiler)")
+    p.add_argument("--decoder-only", action="store_true", default=None, help="train the decoder, keep the latents")
+    return p.parse_args()
+
+
+def make_plan(a: argparse.Namespace) -> dict[str, Any]:
+    path = a.out / "plan.json"
+    if path.exists() and not a.resume:
+        raise SystemExit(f"{a.out} already holds a training: --resume goes on with it, --out chooses another place")
+    plan = json.loads(path.read_text()) if path.exists() else defaults(a.minutes, a.steps)
+    plan |= {k: v for k in plan if k != "minutes" and (v := getattr(a, k, None)) is not None}
+    if a.minutes is not None:
+        named = [s for s in a.stage or () if s in SHARES]
+        parts = {s: SHARES[s] for s in (named or SHARES)}
+        plan["minutes"] |= {s: a.minutes * w / sum(parts.values()) for s, w in parts.items()}
+        if not named:
+            plan["minutes"]["text"] = min(plan["minutes"]["text"], 4.0)
+    if not plan["minutes"] and plan["steps"] is None:
+        raise SystemExit("--minutes or --steps is needed to start a training")
+    if plan["frames"] % 4 != 1 or plan["size"] % 32:
+        raise SystemExit(f"--frames must be 4n+1 and --size a multiple of 32 (got {plan['frames']}, {plan['size']})")
+    a.out.mkdir(parents=True, exist_ok=True)
+    write_json(path, plan)
+    return plan
+
+
+def main() -> None:
+    a = parse()
+    plan = make_plan(a)
+    Chain(a.out, a.data or a.out / "data", plan).run(a.stage or list(STAGES))
+
+
+if __name__ == "__main__":
+    main()
