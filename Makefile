@@ -6,7 +6,7 @@ PYTHON := $(or $(BWCACHE_DEPS),$(HOME)/.cache/bwcache-gen)/python/bin/python
 .PHONY: demo test build setup python test-python asan tidy format lint mutants bench train clean
 
 demo: build
-	scripts=tests/demo.sh; bash $$scripts $(BUILD)/bwcache-gen out
+	tests/demo/run $(BUILD)/bwcache-gen out
 
 test: build
 	ctest --preset release -j$(JOBS)
@@ -34,6 +34,9 @@ asan: setup
 lint:
 	third_party/setup --lint
 	tests/lint/run
+
+tidy: build
+	tests/lint/tidy $(BUILD)
 
 mutants: build
 	tests/mutants/run

@@ -15,6 +15,7 @@ Json cache_to_json(const CachePlan& cache, bool paths) {
   json["start"] = cache.start;
   json["end"] = cache.end;
   json["warmup"] = cache.warmup;
+  json["cooldown"] = cache.cooldown;
   json["max_consecutive"] = cache.max_consecutive;
   if (cache.budget_bytes) json["budget_bytes"] = *cache.budget_bytes;
   if (paths && cache.replay) json["replay"] = cache.replay->string();

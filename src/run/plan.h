@@ -26,6 +26,7 @@ struct GuidancePlan {
   double start = 0;    // guidance is on for steps k with start <= k / num_steps < end
   double end = 1;
   bool batched = false;
+  bool distilled = false;  // the model takes the scale as an input; there is one branch
 };
 
 struct CachePlan {
@@ -35,6 +36,7 @@ struct CachePlan {
   double start = 0;
   double end = 1;
   std::int64_t warmup = 0;
+  std::int64_t cooldown = 0;
   std::int64_t max_consecutive = 0;  // 0: no limit
   std::optional<std::uint64_t> budget_bytes;
   std::optional<std::filesystem::path> replay;

@@ -1,0 +1,70 @@
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/command.h"
+#include "run/latents.h"
+#include "run/options.h"
+#include "run/resolve.h"
+#include "run/run_record.h"
+#include "run/write_video.h"
+
+namespace bw {
+namespace {
+
+struct DecodeOptions {
+  std::string latents;
+  RunFlags flags;
+};
+
+void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
+  const SavedLatents saved = read_latents(options.latents);
+  Request request;
+  add_recorded_plan(request, {saved.plan, saved.bundle, {}}, options.latents);
+  const Request flags = options.flags.request();
+  for (const OptionInfo& option : bw::options()) {
+    const std::string key(option.key);
+    if (const Request::Entry* entry = flags.find(key)) request.set(key, entry->value, entry->origin);
+  }
+  if (!request.has("output")) {
+    std::filesystem::path video = options.latents;
+    request.set("output", video.replace_extension().replace_extension(".mp4").string(), Origin::flag("--output"));
+  }
+  const Manifest manifest = Bundle::open(find_bundle(request));
+  if (manifest.hash != saved.bundle) {
+    throw InputError(options.latents + ": was made by another model (" + saved.bundle.substr(0, 12) +
+                     "…) than " + manifest.directory.string() + " (" + manifest.hash.substr(0, 12) + "…)");
+  }
+  Report report;
+  report.plan = resolve(request, manifest);
+  report.bundle_name = manifest.name;
+  report.bundle_hash = manifest.hash;
+  const LatentShape shape = plan_latent_shape(report.plan, manifest);
+  if (saved.latents.sizes() != at::IntArrayRef(shape.sizes(1))) {
+    throw InputError(options.latents + ": the latents do not have the size of the clip in their own plan");
+  }
+  check_plan(report.plan, manifest);
+  at::set_num_threads(report.plan.model.threads);
+  LoadOptions load;
+  load.dtype = find_dtype(manifest, report.plan.model.dtype, Origin::flag("--dtype"));
+  load.with_text_encoder = false;
+  load.with_denoiser = false;
+  const auto model = Bundle::load(manifest, load);
+  const auto observer = make_observer(talk.progress);
+  write_video(*model, saved.latents, report, *observer);
+  std::cout << report.output.path << '\n';
+}
+
+}  // namespace
+
+std::function<void()> add_decode_command(CLI::App& app, TalkOptions& talk) {
+  const auto options = std::make_shared<DecodeOptions>();
+  app.add_option("latents", options->latents, "file of --save-latents")->required();
+  options->flags.add_to(app);
+  return [options, &talk] { run_decode(*options, talk); };
+}
+
+}  // namespace bw

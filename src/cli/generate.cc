@@ -1,0 +1,102 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/stopwatch.h"
+#include "cli/command.h"
+#include "run/cache_setup.h"
+#include "run/generate.h"
+#include "run/progress.h"
+#include "run/resolve.h"
+
+namespace bw {
+namespace {
+
+struct GenerateOptions {
+  RunFlags flags;
+  bool dry_run = false;
+  bool cache_summary = false;
+};
+
+// The resolved plan, where each value came from, and what the cache will need.
+void print_plan(const Plan& plan, const Manifest& manifest, bool as_json) {
+  const auto schedule = make_schedule(plan, plan_latent_shape(plan, manifest));
+  const CacheSetup setup = make_cache_setup(plan, manifest, *schedule);
+  const std::uint64_t bytes = declared_cache_bytes(setup.policy->needs(), setup.guards, setup.layout);
+  Json json = plan_to_json(plan, true);
+  if (as_json) {
+    Json sources = Json::object();
+    for (const auto& [key, source] : plan.sources) sources[key] = source;
+    json["sources"] = sources;
+    json["cache_bytes"] = bytes;
+    std::cout << json.dump(2) << '\n';
+    return;
+  }
+  for (const auto& [key, value] : json.items()) {
+    const auto source = plan.sources.find(key);
+    std::cout << key << ": " << value.dump()
+              << (source == plan.sources.end() ? "" : "   (" + source->second + ")") << '\n';
+  }
+  std::cout << "cache memory: " << format_bytes(bytes) << '\n';
+}
+
+void note_preset(const Plan& plan, const Manifest& manifest, Observer& observer) {
+  const std::string& preset = plan.clip.cache.preset;
+  if (preset.empty() || plan.sources.at("cache") != "bundle") return;
+  const Json& entry = manifest.cache_presets.at(preset);
+  const std::string measured = entry.contains("measured") ? ", measured " + entry.at("measured").dump() : "";
+  observer.note("cache: the model's preset '" + preset + "' (" + plan.clip.cache.policy + measured +
+                "); --cache none is exact");
+}
+
+void check_inert(const Report& report, Observer& observer) {
+  if (report.plan.clip.cache.policy == "none" || !report.cache.inert()) return;
+  std::string message = "the cache reused nothing";
+  if (const auto lowest = report.cache.indicator_quantile(0)) {
+    message += ": the lowest indicator was " + std::to_string(*lowest);
+    const Json& params = report.plan.clip.cache.params;
+    if (params.contains("threshold")) message += ", the threshold is " + params.at("threshold").dump();
+  }
+  if (report.plan.clip.cache.fail_if_inert) throw GateError("--fail-if-inert: " + message);
+  observer.note("warning: " + message);
+}
+
+void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
+  const Request request = options.flags.request();
+  const Manifest manifest = Bundle::open(find_bundle(request));
+  const Plan plan = resolve(request, manifest);
+  if (options.dry_run) {
+    print_plan(plan, manifest, talk.json);
+    return;
+  }
+  check_plan(plan, manifest);
+  const auto observer = make_observer(talk.progress);
+  if (request.integer("seed").value_or(0) == -1) observer->note("seed: " + std::to_string(plan.clip.seed));
+  note_preset(plan, manifest, *observer);
+  const Stopwatch load_watch;
+  const auto model = load_model(plan, manifest);
+  const double load_seconds = load_watch.seconds();
+  Report report = generate(*model, plan, *observer);
+  report.timings.load = load_seconds;
+  report.timings.total += load_seconds;
+  const Json json = report_to_json(report);
+  if (plan.clip.output.report) write_file(*plan.clip.output.report, json.dump(1) + "\n");
+  if (options.cache_summary) std::cerr << cache_summary(report);
+  std::cout << (talk.json ? json.dump(1) : report.output.path) << '\n';
+  check_inert(report, *observer);
+}
+
+}  // namespace
+
+std::function<void()> add_generate_command(CLI::App& app, TalkOptions& talk) {
+  const auto options = std::make_shared<GenerateOptions>();
+  options->flags.add_to(app);
+  app.add_flag("--dry-run", options->dry_run, "print the resolved plan and check it; make nothing")->group("Talk");
+  app.add_flag("--cache-summary,--summary", options->cache_summary, "print what the cache did, step by step")
+      ->group("Cache");
+  return [options, &talk] { run_generate(*options, talk); };
+}
+
+}  // namespace bw

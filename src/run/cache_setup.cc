@@ -1,0 +1,87 @@
+#include "run/cache_setup.h"
+
+#include <numeric>
+
+#include "base/error.h"
+#include "cache/policy_table.h"
+#include "cache/replay.h"
+#include "run/guidance.h"
+
+namespace bw {
+namespace {
+
+std::vector<BlockInfo> block_infos(const Manifest& manifest, const Expert& expert) {
+  std::vector<BlockInfo> blocks;
+  blocks.reserve(expert.blocks.size());
+  for (const BlockEntry& block : expert.blocks) {
+    blocks.push_back({block.kind, manifest.kinds.at(block.kind).stages});
+  }
+  return blocks;
+}
+
+std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout, std::int64_t steps) {
+  RunShape shape{steps, {}};
+  for (const ExpertLayout& expert : layout.experts) shape.blocks_per_expert.push_back(expert.blocks.size());
+  if (plan.replay) {
+    const Origin origin = Origin::file(plan.replay->string() + ": ");
+    const Json report = read_json_file(*plan.replay);
+    if (!report.is_object() || !report.contains("cache")) reject(origin.at("cache"), "is missing; is this a run report?");
+    return make_replay(trace_from_json(report.at("cache"), origin.at("cache")), origin, layout.evaluations, shape);
+  }
+  const Origin origin = Origin::flag("--cache " + plan.policy);
+  return find_cache_policy(plan.policy, origin).make(plan.params, origin, shape);
+}
+
+}  // namespace
+
+LatentShape plan_latent_shape(const Plan& plan, const Manifest& manifest) {
+  return latent_shape(manifest, {plan.clip.width, plan.clip.height, plan.clip.num_frames},
+                      {Origin::flag("--width"), Origin::flag("--height"), Origin::flag("--num-frames")});
+}
+
+std::unique_ptr<Schedule> make_schedule(const Plan& plan, const LatentShape& shape) {
+  const Origin origin = Origin::flag("--sampler");
+  return find_scheduler(plan.clip.sampler, origin)
+      .make(plan.clip.scheduler, origin, {plan.clip.steps, shape.positions()});
+}
+
+CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Schedule& schedule) {
+  const LatentShape shape = plan_latent_shape(plan, manifest);
+  const at::ScalarType dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
+  const std::vector<std::int64_t> streams = hidden_bytes(manifest, shape, dtype, 1);
+  CacheLayout layout;
+  for (const Expert& expert : manifest.experts) {
+    layout.experts.push_back({block_infos(manifest, expert),
+                              std::accumulate(streams.begin(), streams.end(), std::uint64_t{0}),
+                              static_cast<std::uint64_t>(streams.front())});
+  }
+  layout.prediction_bytes = static_cast<std::uint64_t>(shape.channels * shape.positions()) * sizeof(float);
+  layout.batched = plan.clip.guidance.batched;
+  const Guidance guidance(plan.clip.guidance, plan.clip.steps);
+  for (const Evaluation& evaluation : schedule.evaluations()) {
+    layout.evaluations.push_back({evaluation.index, evaluation.step, plan.clip.steps, evaluation.part,
+                                  evaluation.sigma, evaluation.timestep, expert_at(manifest, evaluation.timestep),
+                                  guidance.active(evaluation.step)});
+  }
+  return layout;
+}
+
+CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest, const Schedule& schedule) {
+  const CachePlan& cache = plan.clip.cache;
+  CacheSetup setup;
+  setup.layout = cache_layout(plan, manifest, schedule);
+  setup.policy = make_policy(cache, setup.layout, plan.clip.steps);
+  setup.guards = {cache.warmup, cache.cooldown, cache.start, cache.end, cache.max_consecutive};
+  setup.budget_bytes = cache.budget_bytes;
+  return setup;
+}
+
+EncodeOptions encode_options(const Plan& plan) {
+  EncodeOptions options;
+  options.codec = plan.clip.output.codec;
+  options.crf = plan.clip.output.crf;
+  options.preset = plan.clip.output.encoder_preset;
+  return options;
+}
+
+}  // namespace bw

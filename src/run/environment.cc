@@ -1,0 +1,41 @@
+#include "run/environment.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <sys/resource.h>
+#include <torch/headeronly/version.h>
+
+#include <fstream>
+#include <string>
+
+#include "output/frame_sink.h"
+
+namespace bw {
+namespace {
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) {
+      const std::size_t colon = line.find(": ");
+      return colon == std::string::npos ? "unknown" : line.substr(colon + 2);
+    }
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Json environment_fingerprint() {
+  return {{"program", BW_VERSION},          {"torch", TORCH_VERSION},
+          {"ffmpeg", ffmpeg_version()},      {"processor", processor_name()},
+          {"cpu_capability", at::get_cpu_capability()}, {"threads", at::get_num_threads()}};
+}
+
+std::uint64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace bw

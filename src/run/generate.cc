@@ -1,0 +1,111 @@
+#include "run/generate.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/stopwatch.h"
+#include "run/branches.h"
+#include "run/cache_setup.h"
+#include "run/environment.h"
+#include "run/guidance.h"
+#include "run/latents.h"
+#include "run/write_video.h"
+
+namespace bw {
+namespace {
+
+std::string latents_hash(const at::Tensor& latents) {
+  const at::Tensor whole = latents.contiguous();
+  return sha256({static_cast<const char*>(whole.const_data_ptr()), static_cast<std::size_t>(whole.nbytes())});
+}
+
+at::Tensor start_noise(const Plan& plan, const LatentShape& shape) {
+  return plan.clip.noise ? read_noise(*plan.clip.noise, shape) : draw_noise(plan.clip.seed, shape);
+}
+
+[[noreturn]] void stop(const Plan& plan, const Report& report, const at::Tensor& latents, std::int64_t steps) {
+  const std::filesystem::path file = latents_path(plan);
+  write_latents(file, {latents, plan_to_json(plan, false), report.bundle_hash, steps});
+  throw Interrupted("stopped after " + std::to_string(steps) + " of " + std::to_string(plan.clip.steps) +
+                    " steps; the latents are in " + file.string());
+}
+
+const char* what_was_done(const StepDecision& decision) {
+  if (!decision.run_branches) return "reused";
+  for (const BranchDecision& branch : decision.branches) {
+    if (branch.plan.reuse != Site::kNone) return "reused";
+  }
+  return "computed";
+}
+
+void note_prompt(const PromptReport& prompt, Observer& observer) {
+  if (prompt.cut_tokens == 0) return;
+  std::string cut = prompt.cut_text.substr(0, 200);
+  if (cut.size() < prompt.cut_text.size()) cut += "…";
+  observer.note("the prompt is too long: its last " + std::to_string(prompt.cut_tokens) +
+                " tokens were left out: \"" + cut + "\"");
+}
+
+}  // namespace
+
+std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manifest) {
+  at::set_num_threads(plan.model.threads);
+  LoadOptions options;
+  options.dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
+  options.with_text_encoder = !plan.clip.prompt_embeds;
+  return Bundle::load(manifest, options);
+}
+
+Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
+  const c10::InferenceMode inference;
+  Report report{plan, model.manifest().name, model.manifest().hash, {}, {}, {}, {}, 0, {}};
+  const LatentShape shape = plan_latent_shape(plan, model.manifest());
+  const auto schedule = make_schedule(plan, shape);
+  const Stopwatch text_watch;
+  const Branches branches(model, plan, *schedule, report.prompt);
+  report.timings.text = text_watch.seconds();
+  note_prompt(report.prompt, observer);
+  const Guidance guidance(plan.clip.guidance, plan.clip.steps);
+  CacheController cache(make_cache_setup(plan, model.manifest(), *schedule));
+
+  SchedulerState state = schedule->initial(start_noise(plan, shape));
+  report.timings.steps.assign(static_cast<std::size_t>(plan.clip.steps), 0);
+  const Stopwatch denoise_watch;
+  for (const Evaluation& e : schedule->evaluations()) {
+    if (observer.stop_requested()) stop(plan, report, state.sample, e.step);
+    const Stopwatch step_watch;
+    const StepDecision& decision = cache.begin(e.index);
+    at::Tensor guided;
+    if (decision.run_branches) {
+      guided = guidance.combine(
+          branches.run(cache, e.index, schedule->model_input(e.index, state), guidance.active(e.step)));
+    }
+    guided = cache.guided(guided);
+    const Stopwatch scheduler_watch;
+    state = schedule->step(e.index, guided, std::move(state));
+    report.timings.scheduler += scheduler_watch.seconds();
+    const char* done = what_was_done(decision);
+    cache.end();
+    report.timings.steps[static_cast<std::size_t>(e.step)] += step_watch.seconds();
+    observer.step(e.step + 1, plan.clip.steps, done);
+  }
+  report.timings.denoise = denoise_watch.seconds();
+  report.cache = cache.report();
+  report.latents_hash = latents_hash(state.sample);
+  report.peak_memory_bytes = peak_memory_bytes();
+  return {state.sample, std::move(report)};
+}
+
+Report generate(const Bundle& model, const Plan& plan, Observer& observer) {
+  const Stopwatch watch;
+  auto [latents, report] = denoise(model, plan, observer);
+  const KeptLatents kept(plan, {latents, plan_to_json(plan, false), report.bundle_hash, plan.clip.steps});
+  kept.guard([&] { write_video(model, latents, report, observer); });
+  report.timings.total = watch.seconds();
+  report.peak_memory_bytes = peak_memory_bytes();
+  return report;
+}
+
+}  // namespace bw

@@ -1,0 +1,103 @@
+#include "run/report.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "base/files.h"
+#include "run/environment.h"
+
+namespace bw {
+namespace {
+
+constexpr int kFormatVersion = 1;
+
+Json bundle_to_json(const Report& report) {
+  return {{"name", report.bundle_name}, {"sha256", report.bundle_hash}};
+}
+
+Json timings_to_json(const Timings& timings) {
+  return {{"load", timings.load},     {"text", timings.text},
+          {"denoise", timings.denoise}, {"scheduler", timings.scheduler},
+          {"decode", timings.decode}, {"encode", timings.encode},
+          {"total", timings.total},   {"steps", timings.steps}};
+}
+
+// One character per block and step: '#' computed, '.' reused.
+std::string step_map(const EvaluationRecord& evaluation) {
+  if (evaluation.guided_reused || evaluation.branches.empty()) return std::string(evaluation.num_blocks, '.');
+  std::string map;
+  const BranchPlan& done = evaluation.branches.front().done;
+  for (std::size_t block = 0; block < evaluation.num_blocks; ++block) {
+    const bool reused = done.reuse == Site::kBlock ? done.blocks[block] : done.reuse != Site::kNone;
+    map += reused ? '.' : '#';
+  }
+  return map;
+}
+
+}  // namespace
+
+Json report_to_json(const Report& report) {
+  Json sources = Json::object();
+  for (const auto& [key, source] : report.plan.sources) sources[key] = source;
+  return {{"format_version", kFormatVersion},
+          {"kind", "bwcache-gen report"},
+          {"plan", plan_to_json(report.plan, true)},
+          {"sources", sources},
+          {"environment", environment_fingerprint()},
+          {"bundle", bundle_to_json(report)},
+          {"prompt",
+           {{"tokens", report.prompt.tokens},
+            {"cut_tokens", report.prompt.cut_tokens},
+            {"cut_text", report.prompt.cut_text}}},
+          {"timings", timings_to_json(report.timings)},
+          {"memory", {{"peak_bytes", report.peak_memory_bytes}}},
+          {"cache", to_json(report.cache)},
+          {"latents_sha256", report.latents_hash},
+          {"output",
+           {{"path", report.output.path},
+            {"bytes", report.output.bytes},
+            {"num_frames", report.output.num_frames}}}};
+}
+
+Json metadata_to_json(const Report& report) {
+  Json cache = to_json(report.cache);
+  cache.erase("totals");  // holds timings, which differ from run to run
+  return {{"format_version", kFormatVersion},
+          {"kind", "bwcache-gen video"},
+          {"program", BW_VERSION},
+          {"plan", plan_to_json(report.plan, false)},
+          {"bundle", bundle_to_json(report)},
+          {"latents_sha256", report.latents_hash},
+          {"cache", cache}};
+}
+
+std::string cache_summary(const Report& report) {
+  const CacheReport& cache = report.cache;
+  std::array<char, 256> line{};
+  std::string text = "step  blocks (# computed, . reused)  indicator\n";
+  for (const EvaluationRecord& evaluation : cache.evaluations) {
+    const auto mean = evaluation.branches.empty()
+                          ? std::nullopt
+                          : BranchObservation{true, {}, evaluation.branches.front().distances, 0}.mean_distance();
+    std::snprintf(line.data(), line.size(), "%4ld  %-30s  %s\n", static_cast<long>(evaluation.context.step),
+                  step_map(evaluation).c_str(), mean ? std::to_string(*mean).c_str() : "");
+    text += line.data();
+  }
+  const CacheTotals& totals = cache.totals;
+  std::snprintf(line.data(), line.size(), "%ld of %ld blocks computed (%.0f %% reused), cache %s, indicator %.1f ms\n",
+                static_cast<long>(totals.blocks_computed), static_cast<long>(totals.blocks),
+                100 * cache.reused_fraction(), format_bytes(totals.peak_bytes).c_str(), 1e3 * totals.indicator_seconds);
+  text += line.data();
+  if (const auto median = cache.indicator_quantile(0.5)) {
+    std::snprintf(line.data(), line.size(), "indicator: min %.4f, median %.4f, max %.4f%s\n",
+                  *cache.indicator_quantile(0), *median, *cache.indicator_quantile(1),
+                  report.plan.clip.cache.params.contains("threshold")
+                      ? (", threshold " + report.plan.clip.cache.params.at("threshold").dump()).c_str()
+                      : "");
+    text += line.data();
+  }
+  return text;
+}
+
+}  // namespace bw

@@ -1,0 +1,166 @@
+"""Runs the command-line cases: each is a command, an exit code, and what stdout, stderr and the folder must then hold.
+
+    python3 tests/cli/run.py build/release/bwcache-gen [case …]
+
+A case file is a list of {"name", "why", "args", "exit", …}; see `check` and `prepare` for the other keys. Every command
+runs in an empty folder; {bundle} is a private copy of the tiny bundle, {data} the folder of test data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+DATA = HERE.parent / "data"
+Case = dict[str, Any]
+
+
+def edit_json(path: Path, changes: dict[str, Any]) -> None:
+    """Sets "a.b.0.c" paths; null deletes the key."""
+    document = json.loads(path.read_text())
+    for dotted, value in changes.items():
+        *parents, last = [int(part) if part.isdigit() else part for part in dotted.split(".")]
+        node = document
+        for part in parents:
+            node = node[part]
+        if value is None:
+            del node[last]
+        else:
+            node[last] = value
+    path.write_text(json.dumps(document))
+
+
+def rehash(bundle: Path) -> None:
+    """Makes the manifest agree with changed code again, so that a later check is the one that fires."""
+    manifest = bundle / "model.json"
+    document = json.loads(manifest.read_text())
+    for dtypes in document["code"].values():
+        for entry in dtypes.values():
+            entry["sha256"] = hashlib.sha256((bundle / entry["file"]).read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(document))
+
+
+def prepare(case: Case, folder: Path, bundle: Path) -> None:
+    for name, text in case.get("files", {}).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = text if isinstance(text, str) else json.dumps(text)
+        path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    for step in case.get("damage", []):
+        target = bundle / step.get("file", "model.json")
+        if "remove" in step:
+            (bundle / step["remove"]).unlink()
+        elif "truncate" in step:
+            with target.open("r+b") as handle:
+                handle.truncate(step["truncate"])
+        elif "flip" in step:
+            content = bytearray(target.read_bytes())
+            content[step["flip"]] ^= 1
+            target.write_bytes(bytes(content))
+        elif "replace" in step:
+            old, new = (text.encode() for text in step["replace"])
+            content = target.read_bytes()
+            assert old in content, f"{target} does not hold {old!r}"
+            target.write_bytes(content.replace(old, new))
+        elif "set" in step:
+            edit_json(target, step["set"])
+        elif "swap" in step:
+            shutil.copy(bundle / step["swap"], target)
+        if step.get("rehash"):
+            rehash(bundle)
+
+
+def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) -> list[str]:
+    problems = []
+    if result.returncode != case.get("exit", 0):
+        problems.append(f"exit {result.returncode}, expected {case.get('exit', 0)}")
+    for stream in ("stdout", "stderr"):
+        text = getattr(result, stream)
+        for pattern in case.get(stream, []):
+            if not re.search(pattern, text):
+                problems.append(f"{stream} lacks /{pattern}/")
+        for pattern in case.get(f"{stream}_lacks", []):
+            if re.search(pattern, text):
+                problems.append(f"{stream} holds /{pattern}/")
+    if "terminate called" in result.stderr or "Exception raised from" in result.stderr:
+        problems.append("stderr holds a stack trace")
+    for name in case.get("makes", []):
+        if not (folder / name).is_file() or (folder / name).stat().st_size == 0:
+            problems.append(f"did not make {name}")
+    if case.get("exit", 0) not in (0, 6, 130) and not case.get("leaves"):
+        left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        left -= set(case.get("files", {}))
+        if left:
+            problems.append(f"left behind: {sorted(left)}")
+    for path in folder.rglob("*.part*"):
+        problems.append(f"partial file: {path.name}")
+    return problems
+
+
+def run_command(program: str, args: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    encoded = [os.fsencode(arg) if isinstance(arg, str) else arg for arg in [program, *args]]
+    raw = subprocess.run(encoded, cwd=folder, env=env, capture_output=True, timeout=100)
+    out, err = (stream.decode("utf-8", "replace") for stream in (raw.stdout, raw.stderr))
+    return subprocess.CompletedProcess(args, raw.returncode, out, err)
+
+
+def run_case(program: str, case: Case) -> tuple[str, list[str]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, bundle = Path(scratch) / "folder", Path(scratch) / "bundle"
+        folder.mkdir()
+        shutil.copytree(DATA / "bundles" / case.get("bundle", "tiny-wan"), bundle)
+        prepare(case, folder, bundle)
+        values = {"{bundle}": str(bundle), "{data}": str(DATA), "{long}": "fox " * 2500}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **case.get("env", {})}
+        problems: list[str] = []
+        commands = [*case.get("before", []), case["args"]]
+        for number, command in enumerate(commands):
+            args = []
+            for arg in command:
+                for key, value in values.items():
+                    arg = arg.replace(key, value)
+                args.append(arg)
+            result = run_command(program, args, folder, env)
+            if number + 1 == len(commands):
+                problems += check(case, result, folder)
+            elif result.returncode != 0:
+                problems.append(f"preparation failed ({result.returncode}): {result.stderr[-500:]}")
+                break
+        if case.get("same"):
+            first, second = ((folder / name).read_bytes() for name in case["same"])
+            if first != second:
+                problems.append(f"{case['same']} differ")
+        if problems:
+            problems.append("stderr: " + result.stderr[-800:])
+        return case["name"], problems
+
+
+def main() -> int:
+    program, *wanted = sys.argv[1:]
+    program = str(Path(program).resolve())
+    cases = [case for path in sorted((HERE / "cases").glob("*.json")) for case in json.loads(path.read_text())]
+    names = [case["name"] for case in cases]
+    assert len(set(names)) == len(names), "two cases of one name"
+    cases = [case for case in cases if not wanted or case["name"] in wanted]
+    failed = 0
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for name, problems in pool.map(lambda case: run_case(program, case), cases):
+            if problems:
+                failed += 1
+                print(f"FAILED {name}\n  " + "\n  ".join(problems))
+    print(f"{len(cases) - failed} passed, {failed} failed")
+    return 1 if failed or not cases else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
