@@ -5,9 +5,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import torch
 from models.export.bundle import write
 from models.export.parts import Family, seeded
-from models.export.verify import verify_decoder, verify_denoiser
+from models.export.verify import verify_decoder, verify_denoiser, verify_goldens
 
 ADAPTERS = {
     "wan": "WanTransformer3DModel of diffusers; without --checkpoint the tiny random model of the tests",
@@ -25,7 +26,7 @@ def load(adapter: str, checkpoint: Path | None) -> Family:
     elif adapter == "default":
         if checkpoint is None:
             raise SystemExit("default: --checkpoint is needed")
-        family = import_module("models.export.default").family(checkpoint)
+        family = import_module("models.export.default_family").family(checkpoint)
     else:
         family = import_module("models.export.synthetic").family()
     return family
@@ -43,11 +44,13 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, help="directory of the original weights")
     parser.add_argument("--out", type=Path, required=True, help="directory of the bundle")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # sums depend on the number of threads, goldens should not
     family = load(arguments.adapter, arguments.checkpoint)
     write(family, arguments.out)
     report = verify_denoiser(family, arguments.out)
     latent = seeded(1, family.manifest["latent"]["channels"], 4, 4, 6, seed=31)
     report |= verify_decoder(arguments.out, latent)
+    report |= verify_goldens(arguments.out)
     for name, error in report.items():
         print(f"{name}: relative error {error:.2e}")
     files = [f for f in arguments.out.rglob("*") if f.is_file()]

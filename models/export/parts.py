@@ -5,7 +5,7 @@ Read trace.py for what becomes of a Part, wan.py for a complete adapter.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,11 @@ class Family:
 
 class Tree(nn.Module):
     """A place that keeps the path of the submodules below it."""
+
+    if TYPE_CHECKING:  # what is grafted is known at run time only
+
+        def __getattr__(self, name: str) -> Any:  # noqa: D105
+            ...
 
 
 def graft(target: nn.Module, source: nn.Module, paths: Iterable[str]) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import torch
-from models.export.parts import DTYPES, Example, Family, Record
+from models.export.parts import DTYPES, Family, Record
 from models.export.replay import WALKS, Bundle
+from safetensors.torch import load_file
 from torch import Tensor
 
 # Against the original: the same arithmetic in another grouping may round differently, in bf16 visibly.
@@ -76,6 +77,26 @@ def verify_decoder(path: Path, latent: Tensor) -> dict[str, float]:
     return report
 
 
-def describe(example: Example) -> str:
-    """Shapes of an example, for the report."""
-    return f"latent {list(example.latent.shape)}, text {list(example.text.shape)}"
+@torch.no_grad()
+def verify_goldens(path: Path) -> dict[str, float]:
+    """The golden files of a bundle, replayed in float32 from what is on disk."""
+    bundle, report = Bundle(path, "float32"), {}
+    golden = {Path(name).stem: load_file(path / name) for name in bundle.manifest.get("golden", [])}
+    text, decoder = golden.get("text", {}), golden.get("decoder", {})
+    for i in range(sum(name.endswith(".ids") for name in text)):
+        encoded = bundle.encode(text[f"{i}.ids"], text[f"{i}.mask"])
+        report[f"text {i}"] = relative(encoded, text[f"{i}.embedding"])
+    if decoder:
+        frames = torch.cat(list(bundle.decode(decoder["latent"], 1)), 1)
+        wanted = decoder["frames"]
+        if wanted.dtype == torch.uint8:
+            pixels = frames[:, bundle.manifest["latent"]["leading_frames"] :].clamp(0, 1) * 255
+            # A value on the border between two bytes may fall to either side.
+            error = (pixels - wanted).abs().max().item() - 0.5
+            report["decoded frames"] = max(0.0, error) / 255
+        else:
+            report["decoded frames"] = relative(frames, wanted)
+    for name, error in report.items():
+        if not error <= TOLERANCE["float32"]:
+            raise VerificationError(f"golden, {name}: relative error {error:.3g}")
+    return report
