@@ -17,14 +17,15 @@ namespace bw {
 
 // Options that say how the program talks, shared by all subcommands.
 struct TalkOptions {
-  bool json = false;             // results as JSON on stdout
+  bool json = false;              // results as JSON on stdout
   std::string progress = "auto";  // auto | bar | plain | json | none
 };
 
 struct CommandInfo {
   std::string_view name;
   std::string_view summary;
-  // Declares the options and returns what to do once they are parsed; the closure owns their values. Results go to stdout.
+  // Declares the options and returns what to do once they are parsed; the closure owns their
+  // values. Results go to stdout.
   std::function<void()> (*add)(CLI::App& app, TalkOptions& talk) = nullptr;
 };
 
@@ -34,7 +35,8 @@ struct CommandInfo {
 class RunFlags {
  public:
   void add_to(CLI::App& app);
-  // Weakest first: --from, --config, flags. `without` keys of --from are left out (the output path is never taken).
+  // Weakest first: --from, --config, flags. `without` keys of --from are left out (the output path
+  // is never taken).
   [[nodiscard]] Request request() const;
 
  private:

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/command.h"
+#include "run/cache_setup.h"
 #include "run/latents.h"
 #include "run/options.h"
 #include "run/resolve.h"
@@ -27,16 +28,19 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
   const Request flags = options.flags.request();
   for (const OptionInfo& option : bw::options()) {
     const std::string key(option.key);
-    if (const Request::Entry* entry = flags.find(key)) request.set(key, entry->value, entry->origin);
+    if (const Request::Entry* entry = flags.find(key))
+      request.set(key, entry->value, entry->origin);
   }
   if (!request.has("output")) {
     std::filesystem::path video = options.latents;
-    request.set("output", video.replace_extension().replace_extension(".mp4").string(), Origin::flag("--output"));
+    request.set("output", video.replace_extension().replace_extension(".mp4").string(),
+                Origin::flag("--output"));
   }
   const Manifest manifest = Bundle::open(find_bundle(request));
   if (manifest.hash != saved.bundle) {
-    throw InputError(options.latents + ": was made by another model (" + saved.bundle.substr(0, 12) +
-                     "…) than " + manifest.directory.string() + " (" + manifest.hash.substr(0, 12) + "…)");
+    throw InputError(options.latents + ": was made by another model (" +
+                     saved.bundle.substr(0, 12) + "…) than " + manifest.directory.string() + " (" +
+                     manifest.hash.substr(0, 12) + "…)");
   }
   Report report;
   report.plan = resolve(request, manifest);
@@ -44,7 +48,8 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
   report.bundle_hash = manifest.hash;
   const LatentShape shape = plan_latent_shape(report.plan, manifest);
   if (saved.latents.sizes() != at::IntArrayRef(shape.sizes(1))) {
-    throw InputError(options.latents + ": the latents do not have the size of the clip in their own plan");
+    throw InputError(options.latents +
+                     ": the latents do not have the size of the clip in their own plan");
   }
   check_plan(report.plan, manifest);
   at::set_num_threads(report.plan.model.threads);

@@ -1,3 +1,5 @@
+#include "run/generate.h"
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
@@ -7,7 +9,6 @@
 #include "base/stopwatch.h"
 #include "cli/command.h"
 #include "run/cache_setup.h"
-#include "run/generate.h"
 #include "run/progress.h"
 #include "run/resolve.h"
 
@@ -24,7 +25,8 @@ struct GenerateOptions {
 void print_plan(const Plan& plan, const Manifest& manifest, bool as_json) {
   const auto schedule = make_schedule(plan, plan_latent_shape(plan, manifest));
   const CacheSetup setup = make_cache_setup(plan, manifest, *schedule);
-  const std::uint64_t bytes = declared_cache_bytes(setup.policy->needs(), setup.guards, setup.layout);
+  const std::uint64_t bytes =
+      declared_cache_bytes(setup.policy->needs(), setup.guards, setup.layout);
   Json json = plan_to_json(plan, true);
   if (as_json) {
     Json sources = Json::object();
@@ -46,7 +48,8 @@ void note_preset(const Plan& plan, const Manifest& manifest, Observer& observer)
   const std::string& preset = plan.clip.cache.preset;
   if (preset.empty() || plan.sources.at("cache") != "bundle") return;
   const Json& entry = manifest.cache_presets.at(preset);
-  const std::string measured = entry.contains("measured") ? ", measured " + entry.at("measured").dump() : "";
+  const std::string measured =
+      entry.contains("measured") ? ", measured " + entry.at("measured").dump() : "";
   observer.note("cache: the model's preset '" + preset + "' (" + plan.clip.cache.policy + measured +
                 "); --cache none is exact");
 }
@@ -57,7 +60,8 @@ void check_inert(const Report& report, Observer& observer) {
   if (const auto lowest = report.cache.indicator_quantile(0)) {
     message += ": the lowest indicator was " + std::to_string(*lowest);
     const Json& params = report.plan.clip.cache.params;
-    if (params.contains("threshold")) message += ", the threshold is " + params.at("threshold").dump();
+    if (params.contains("threshold"))
+      message += ", the threshold is " + params.at("threshold").dump();
   }
   if (report.plan.clip.cache.fail_if_inert) throw GateError("--fail-if-inert: " + message);
   observer.note("warning: " + message);
@@ -73,7 +77,8 @@ void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
   }
   check_plan(plan, manifest);
   const auto observer = make_observer(talk.progress);
-  if (request.integer("seed").value_or(0) == -1) observer->note("seed: " + std::to_string(plan.clip.seed));
+  if (request.integer("seed").value_or(0) == -1)
+    observer->note("seed: " + std::to_string(plan.clip.seed));
   note_preset(plan, manifest, *observer);
   const Stopwatch load_watch;
   const auto model = load_model(plan, manifest);
@@ -93,8 +98,10 @@ void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
 std::function<void()> add_generate_command(CLI::App& app, TalkOptions& talk) {
   const auto options = std::make_shared<GenerateOptions>();
   options->flags.add_to(app);
-  app.add_flag("--dry-run", options->dry_run, "print the resolved plan and check it; make nothing")->group("Talk");
-  app.add_flag("--cache-summary,--summary", options->cache_summary, "print what the cache did, step by step")
+  app.add_flag("--dry-run", options->dry_run, "print the resolved plan and check it; make nothing")
+      ->group("Talk");
+  app.add_flag("--cache-summary,--summary", options->cache_summary,
+               "print what the cache did, step by step")
       ->group("Cache");
   return [options, &talk] { run_generate(*options, talk); };
 }

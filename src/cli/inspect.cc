@@ -17,7 +17,8 @@ Json inspect_bundle(const fs::path& directory, bool verify) {
   std::size_t blocks = 0;
   for (const Expert& expert : manifest.experts) blocks += expert.blocks.size();
   std::uint64_t weight_bytes = 0;
-  for (const HashedFile& file : manifest.weights) weight_bytes += fs::file_size(directory / file.file);
+  for (const HashedFile& file : manifest.weights)
+    weight_bytes += fs::file_size(directory / file.file);
   Json json = {{"kind", "bundle"},
                {"name", manifest.name},
                {"family", manifest.family},
@@ -43,8 +44,11 @@ Json inspect_bundle(const fs::path& directory, bool verify) {
 Json inspect_file(const fs::path& file) {
   if (file.extension() == ".safetensors") {
     const SavedLatents saved = read_latents(file);
-    return {{"kind", "latents"}, {"shape", saved.latents.sizes().vec()}, {"steps_done", saved.steps},
-            {"bundle", saved.bundle}, {"plan", saved.plan}};
+    return {{"kind", "latents"},
+            {"shape", saved.latents.sizes().vec()},
+            {"steps_done", saved.steps},
+            {"bundle", saved.bundle},
+            {"plan", saved.plan}};
   }
   return read_run_record(file).whole;
 }
@@ -60,7 +64,8 @@ std::string shorten(const Json& value) {
 void run_inspect(const std::string& what, bool verify, bool as_json) {
   if (!fs::exists(what)) throw InputError(what + ": does not exist");
   const bool is_bundle = fs::is_directory(what);
-  if (verify && !is_bundle) throw UsageError("--verify: works on a bundle, which is a folder; " + what + " is a file");
+  if (verify && !is_bundle)
+    throw UsageError("--verify: works on a bundle, which is a folder; " + what + " is a file");
   const Json json = is_bundle ? inspect_bundle(what, verify) : inspect_file(what);
   if (as_json) {
     std::cout << json.dump(2) << '\n';
@@ -74,7 +79,8 @@ void run_inspect(const std::string& what, bool verify, bool as_json) {
 std::function<void()> add_inspect_command(CLI::App& app, TalkOptions& talk) {
   const auto what = std::make_shared<std::string>();
   const auto verify = std::make_shared<bool>(false);
-  app.add_option("what", *what, "bundle folder, report (.json), video or latents (.safetensors)")->required();
+  app.add_option("what", *what, "bundle folder, report (.json), video or latents (.safetensors)")
+      ->required();
   app.add_flag("--verify", *verify, "check the sha256 of every file of a bundle, weights included");
   return [what, verify, &talk] { run_inspect(*what, *verify, talk.json); };
 }

@@ -15,8 +15,11 @@ namespace {
 Json params_json(const std::vector<ParamInfo>& params) {
   Json json = Json::array();
   for (const ParamInfo& param : params) {
-    json.push_back({{"name", param.name}, {"type", param.type}, {"range", param.range},
-                    {"default", param.default_value}, {"meaning", param.meaning}});
+    json.push_back({{"name", param.name},
+                    {"type", param.type},
+                    {"range", param.range},
+                    {"default", param.default_value},
+                    {"meaning", param.meaning}});
   }
   return json;
 }
@@ -26,11 +29,15 @@ Json list_policies() {
   for (const CachePolicyInfo& policy : cache_policies()) {
     Json presets = Json::array();
     for (const PolicyPreset& preset : policy.presets) {
-      presets.push_back({{"name", preset.name}, {"summary", preset.summary}, {"params", Json::parse(preset.params)}});
+      presets.push_back({{"name", preset.name},
+                         {"summary", preset.summary},
+                         {"params", Json::parse(preset.params)}});
     }
-    json.push_back({{"name", policy.name}, {"summary", policy.summary},
+    json.push_back({{"name", policy.name},
+                    {"summary", policy.summary},
                     {"provenance", provenance_name(policy.provenance)},
-                    {"params", params_json(policy.params)}, {"presets", presets}});
+                    {"params", params_json(policy.params)},
+                    {"presets", presets}});
   }
   return json;
 }
@@ -38,8 +45,11 @@ Json list_policies() {
 Json list_schedulers() {
   Json json = Json::array();
   for (const SchedulerInfo& scheduler : schedulers()) {
-    json.push_back({{"name", scheduler.name}, {"class_name", scheduler.class_name}, {"summary", scheduler.summary},
-                    {"prediction_types", scheduler.prediction_types}, {"params", params_json(scheduler.params)}});
+    json.push_back({{"name", scheduler.name},
+                    {"class_name", scheduler.class_name},
+                    {"summary", scheduler.summary},
+                    {"prediction_types", scheduler.prediction_types},
+                    {"params", params_json(scheduler.params)}});
   }
   return json;
 }
@@ -47,7 +57,9 @@ Json list_schedulers() {
 Json list_formats() {
   Json json = Json::array();
   for (const WriterInfo& writer : writers()) {
-    json.push_back({{"name", writer.name}, {"summary", writer.summary}, {"extensions", writer.extensions},
+    json.push_back({{"name", writer.name},
+                    {"summary", writer.summary},
+                    {"extensions", writer.extensions},
                     {"codecs", writer.codecs}});
   }
   return json;
@@ -75,7 +87,8 @@ Json list_presets(const std::string& model) {
   const Manifest manifest = read_manifest(find_bundle(request));
   Json json = Json::array();
   for (const auto& [name, preset] : manifest.cache_presets.items()) {
-    Json row = {{"name", name}, {"summary", name == manifest.default_cache_preset ? "the model's default" : ""}};
+    Json row = {{"name", name},
+                {"summary", name == manifest.default_cache_preset ? "the model's default" : ""}};
     row.update(preset);
     json.push_back(row);
   }
@@ -88,9 +101,10 @@ void print_row(const Json& row) {
       std::cout << value.get<std::string>() << '\n';
     } else if (key == "params" && value.is_array()) {
       for (const Json& param : value) {
-        std::cout << "    " << param.at("name").get<std::string>() << " = " << param.at("default").get<std::string>()
-                  << "   [" << param.at("range").get<std::string>() << "]  " << param.at("meaning").get<std::string>()
-                  << '\n';
+        std::cout << "    " << param.at("name").get<std::string>() << " = "
+                  << param.at("default").get<std::string>() << "   ["
+                  << param.at("range").get<std::string>() << "]  "
+                  << param.at("meaning").get<std::string>() << '\n';
       }
     } else if (key == "presets") {
       for (const Json& preset : value) {
@@ -125,7 +139,8 @@ std::function<void()> add_list_command(CLI::App& app, TalkOptions& talk) {
   const auto model = std::make_shared<std::string>();
   app.add_option("what", *what, "policies, schedulers, formats, metrics, options or presets")
       ->required()
-      ->check(CLI::IsMember({"policies", "schedulers", "formats", "metrics", "options", "presets"}));
+      ->check(
+          CLI::IsMember({"policies", "schedulers", "formats", "metrics", "options", "presets"}));
   app.add_option("-M,--model", *model, "bundle whose presets to list");
   return [what, model, &talk] { run_list(*what, *model, talk.json); };
 }

@@ -9,7 +9,8 @@
 
 namespace bw {
 
-#define BW_COMMAND(name, summary) std::function<void()> add_##name##_command(CLI::App&, TalkOptions&);
+#define BW_COMMAND(name, summary) \
+  std::function<void()> add_##name##_command(CLI::App&, TalkOptions&);
 #include "cli/commands.inc"
 #undef BW_COMMAND
 
@@ -37,7 +38,8 @@ void add_talk_options(CLI::App& app, TalkOptions& talk) {
   const std::vector<std::string> extras = app.remaining(true);
   if (!extras.empty()) {
     std::vector<std::string> known;
-    for (const CLI::App* owner : {&app, app.get_subcommands().empty() ? &app : app.get_subcommands().front()}) {
+    for (const CLI::App* owner :
+         {&app, app.get_subcommands().empty() ? &app : app.get_subcommands().front()}) {
       for (const CLI::Option* option : owner->get_options()) {
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
       }
@@ -53,7 +55,8 @@ void add_talk_options(CLI::App& app, TalkOptions& talk) {
 }  // namespace
 
 int run_program(int argc, const char* const* argv) {
-  CLI::App app("Video from a prompt, with feature caching between transformer blocks.", "bwcache-gen");
+  CLI::App app("Video from a prompt, with feature caching between transformer blocks.",
+               "bwcache-gen");
   app.set_version_flag("--version", std::string("bwcache-gen ") + BW_VERSION);
   app.get_formatter()->column_width(42);
   app.require_subcommand(0, 1);

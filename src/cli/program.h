@@ -3,7 +3,8 @@
 
 namespace bw {
 
-// Parses and runs; returns the exit code of a success or of --help. Throws the typed errors of base/error.h.
+// Parses and runs; returns the exit code of a success or of --help. Throws the typed errors of
+// base/error.h.
 int run_program(int argc, const char* const* argv);
 
 }  // namespace bw

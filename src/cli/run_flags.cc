@@ -12,7 +12,8 @@ namespace {
 std::pair<std::string, std::string> split_size(const std::string& size) {
   const std::size_t x = size.find_first_of("xX*");
   const Origin origin = Origin::flag("--size");
-  if (x == std::string::npos) reject(origin, "must be WIDTHxHEIGHT, e.g. 832x480, got '" + size + "'");
+  if (x == std::string::npos)
+    reject(origin, "must be WIDTHxHEIGHT, e.g. 832x480, got '" + size + "'");
   return {size.substr(0, x), size.substr(x + 1)};
 }
 
@@ -37,7 +38,8 @@ void RunFlags::add_to(CLI::App& app) {
   app.add_option("-c,--config,--config-json,--config_json", config_,
                  "JSON file with the same names (num_frames, cache …); flags win over it")
       ->group("Prompt");
-  app.add_option("--from", from_, "take the plan of an earlier run's video or report; flags win over it")
+  app.add_option("--from", from_,
+                 "take the plan of an earlier run's video or report; flags win over it")
       ->group("Prompt");
 }
 

@@ -20,26 +20,31 @@ Texts read_texts(const Plan& plan) {
   const auto& file = *plan.clip.prompt_embeds;
   PromptEmbeds embeds = read_prompt_embeds(file);
   if (plan.clip.guidance.enabled && !embeds.uncond) {
-    throw InputError(file.string() + ": holds no 'negative_prompt_embeds', which guidance needs; add them or pass "
-                                     "--guidance-scale 1");
+    throw InputError(file.string() +
+                     ": holds no 'negative_prompt_embeds', which guidance needs; add them or pass "
+                     "--guidance-scale 1");
   }
   return {embeds.cond, embeds.uncond};
 }
 
 Texts encode_texts(const Bundle& model, const Plan& plan, PromptReport& report) {
   const TextEmbedding cond = model.text_encoder()->encode(plan.clip.prompt);
-  report = {static_cast<std::int64_t>(cond.tokens.ids.size()), cond.tokens.cut_tokens, cond.tokens.cut_text};
+  report = {static_cast<std::int64_t>(cond.tokens.ids.size()), cond.tokens.cut_tokens,
+            cond.tokens.cut_text};
   Texts texts{cond.embedding, std::nullopt};
-  if (plan.clip.guidance.enabled) texts.uncond = model.text_encoder()->encode(plan.clip.negative_prompt).embedding;
+  if (plan.clip.guidance.enabled)
+    texts.uncond = model.text_encoder()->encode(plan.clip.negative_prompt).embedding;
   return texts;
 }
 
 }  // namespace
 
-Branches::Branches(const Bundle& model, const Plan& plan, const Schedule& schedule, PromptReport& report)
+Branches::Branches(const Bundle& model, const Plan& plan, const Schedule& schedule,
+                   PromptReport& report)
     : denoiser_(model.denoiser()), batched_(plan.clip.guidance.batched) {
   const LatentShape shape = plan_latent_shape(plan, model.manifest());
-  const Texts texts = plan.clip.prompt_embeds ? read_texts(plan) : encode_texts(model, plan, report);
+  const Texts texts =
+      plan.clip.prompt_embeds ? read_texts(plan) : encode_texts(model, plan, report);
   cond_ = denoiser_.conditions(texts.cond, shape);
   if (plan.clip.guidance.enabled) {
     uncond_ = denoiser_.conditions(*texts.uncond, shape);
@@ -53,13 +58,16 @@ Branches::Branches(const Bundle& model, const Plan& plan, const Schedule& schedu
   }
 }
 
-CacheController::BeginPass Branches::begin(const BranchContext& context, const Modulation& modulation,
+CacheController::BeginPass Branches::begin(const BranchContext& context,
+                                           const Modulation& modulation,
                                            const at::Tensor& latents) const {
-  return [this, &context, &modulation, latents] { return denoiser_.begin(context, latents, modulation); };
+  return [this, &context, &modulation, latents] {
+    return denoiser_.begin(context, latents, modulation);
+  };
 }
 
-Predictions Branches::run(CacheController& cache, std::int64_t evaluation, const at::Tensor& latents,
-                          bool guided) const {
+Predictions Branches::run(CacheController& cache, std::int64_t evaluation,
+                          const at::Tensor& latents, bool guided) const {
   const auto index = static_cast<std::size_t>(evaluation);
   if (guided && batched_) {
     const at::Tensor both =
@@ -68,7 +76,8 @@ Predictions Branches::run(CacheController& cache, std::int64_t evaluation, const
   }
   Predictions predictions;
   predictions.cond = cache.run(Branch::kCond, begin(*cond_, single_[index], latents));
-  if (guided) predictions.uncond = cache.run(Branch::kUncond, begin(*uncond_, single_[index], latents));
+  if (guided)
+    predictions.uncond = cache.run(Branch::kUncond, begin(*uncond_, single_[index], latents));
   return predictions;
 }
 

@@ -19,14 +19,26 @@ std::vector<BlockInfo> block_infos(const Manifest& manifest, const Expert& exper
   return blocks;
 }
 
-std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout, std::int64_t steps) {
+std::size_t expert_at(const Manifest& manifest, double timestep) {
+  for (std::size_t i = 0; i < manifest.experts.size(); ++i) {
+    const Expert& expert = manifest.experts[i];
+    if (expert.from >= timestep && timestep >= expert.to) return i;
+  }
+  throw InputError("model.json: experts: none covers the time step " + std::to_string(timestep));
+}
+
+std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout,
+                                         std::int64_t steps) {
   RunShape shape{steps, {}};
-  for (const ExpertLayout& expert : layout.experts) shape.blocks_per_expert.push_back(expert.blocks.size());
+  for (const ExpertLayout& expert : layout.experts)
+    shape.blocks_per_expert.push_back(expert.blocks.size());
   if (plan.replay) {
     const Origin origin = Origin::file(plan.replay->string() + ": ");
     const Json report = read_json_file(*plan.replay);
-    if (!report.is_object() || !report.contains("cache")) reject(origin.at("cache"), "is missing; is this a run report?");
-    return make_replay(trace_from_json(report.at("cache"), origin.at("cache")), origin, layout.evaluations, shape);
+    if (!report.is_object() || !report.contains("cache"))
+      reject(origin.at("cache"), "is missing; is this a run report?");
+    return make_replay(trace_from_json(report.at("cache"), origin.at("cache")), origin,
+                       layout.evaluations, shape);
   }
   const Origin origin = Origin::flag("--cache " + plan.policy);
   return find_cache_policy(plan.policy, origin).make(plan.params, origin, shape);
@@ -35,8 +47,9 @@ std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayou
 }  // namespace
 
 LatentShape plan_latent_shape(const Plan& plan, const Manifest& manifest) {
-  return latent_shape(manifest, {plan.clip.width, plan.clip.height, plan.clip.num_frames},
-                      {Origin::flag("--width"), Origin::flag("--height"), Origin::flag("--num-frames")});
+  return latent_shape(
+      manifest, {plan.clip.width, plan.clip.height, plan.clip.num_frames},
+      {Origin::flag("--width"), Origin::flag("--height"), Origin::flag("--num-frames")});
 }
 
 std::unique_ptr<Schedule> make_schedule(const Plan& plan, const LatentShape& shape) {
@@ -55,12 +68,14 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
                               std::accumulate(streams.begin(), streams.end(), std::uint64_t{0}),
                               static_cast<std::uint64_t>(streams.front())});
   }
-  layout.prediction_bytes = static_cast<std::uint64_t>(shape.channels * shape.positions()) * sizeof(float);
+  layout.prediction_bytes =
+      static_cast<std::uint64_t>(shape.channels * shape.positions()) * sizeof(float);
   layout.batched = plan.clip.guidance.batched;
   const Guidance guidance(plan.clip.guidance, plan.clip.steps);
   for (const Evaluation& evaluation : schedule.evaluations()) {
-    layout.evaluations.push_back({evaluation.index, evaluation.step, plan.clip.steps, evaluation.part,
-                                  evaluation.sigma, evaluation.timestep, expert_at(manifest, evaluation.timestep),
+    layout.evaluations.push_back({evaluation.index, evaluation.step, plan.clip.steps,
+                                  evaluation.part, evaluation.sigma, evaluation.timestep,
+                                  expert_at(manifest, evaluation.timestep),
                                   guidance.active(evaluation.step)});
   }
   return layout;

@@ -1,4 +1,5 @@
-// From a plan to the things a run is made of: schedule, cache, encoder options. Read generate.cc for their use.
+// From a plan to the things a run is made of: schedule, cache, encoder options. Read generate.cc
+// for their use.
 #pragma once
 
 #include <memory>
@@ -15,9 +16,12 @@ namespace bw {
 [[nodiscard]] LatentShape plan_latent_shape(const Plan& plan, const Manifest& manifest);
 [[nodiscard]] std::unique_ptr<Schedule> make_schedule(const Plan& plan, const LatentShape& shape);
 
-// What the controller must know of model and run; needs the manifest alone, so memory is known before weights are loaded.
-[[nodiscard]] CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Schedule& schedule);
-[[nodiscard]] CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest, const Schedule& schedule);
+// What the controller must know of model and run; needs the manifest alone, so memory is known
+// before weights are loaded.
+[[nodiscard]] CacheLayout cache_layout(const Plan& plan, const Manifest& manifest,
+                                       const Schedule& schedule);
+[[nodiscard]] CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest,
+                                          const Schedule& schedule);
 
 // Without metadata, which depends on the run.
 [[nodiscard]] EncodeOptions encode_options(const Plan& plan);

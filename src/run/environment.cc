@@ -27,9 +27,12 @@ std::string processor_name() {
 }  // namespace
 
 Json environment_fingerprint() {
-  return {{"program", BW_VERSION},          {"torch", TORCH_VERSION},
-          {"ffmpeg", ffmpeg_version()},      {"processor", processor_name()},
-          {"cpu_capability", at::get_cpu_capability()}, {"threads", at::get_num_threads()}};
+  return {{"program", BW_VERSION},
+          {"torch", TORCH_VERSION},
+          {"ffmpeg", ffmpeg_version()},
+          {"processor", processor_name()},
+          {"cpu_capability", at::get_cpu_capability()},
+          {"threads", at::get_num_threads()}};
 }
 
 std::uint64_t peak_memory_bytes() {

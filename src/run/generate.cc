@@ -18,18 +18,21 @@ namespace {
 
 std::string latents_hash(const at::Tensor& latents) {
   const at::Tensor whole = latents.contiguous();
-  return sha256({static_cast<const char*>(whole.const_data_ptr()), static_cast<std::size_t>(whole.nbytes())});
+  return sha256(
+      {static_cast<const char*>(whole.const_data_ptr()), static_cast<std::size_t>(whole.nbytes())});
 }
 
 at::Tensor start_noise(const Plan& plan, const LatentShape& shape) {
   return plan.clip.noise ? read_noise(*plan.clip.noise, shape) : draw_noise(plan.clip.seed, shape);
 }
 
-[[noreturn]] void stop(const Plan& plan, const Report& report, const at::Tensor& latents, std::int64_t steps) {
+[[noreturn]] void stop(const Plan& plan, const Report& report, const at::Tensor& latents,
+                       std::int64_t steps) {
   const std::filesystem::path file = latents_path(plan);
   write_latents(file, {latents, plan_to_json(plan, false), report.bundle_hash, steps});
-  throw Interrupted("stopped after " + std::to_string(steps) + " of " + std::to_string(plan.clip.steps) +
-                    " steps; the latents are in " + file.string());
+  throw Interrupted("stopped after " + std::to_string(steps) + " of " +
+                    std::to_string(plan.clip.steps) + " steps; the latents are in " +
+                    file.string());
 }
 
 const char* what_was_done(const StepDecision& decision) {
@@ -79,8 +82,8 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
     const StepDecision& decision = cache.begin(e.index);
     at::Tensor guided;
     if (decision.run_branches) {
-      guided = guidance.combine(
-          branches.run(cache, e.index, schedule->model_input(e.index, state), guidance.active(e.step)));
+      guided = guidance.combine(branches.run(cache, e.index, schedule->model_input(e.index, state),
+                                             guidance.active(e.step)));
     }
     guided = cache.guided(guided);
     const Stopwatch scheduler_watch;
@@ -101,7 +104,8 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
 Report generate(const Bundle& model, const Plan& plan, Observer& observer) {
   const Stopwatch watch;
   auto [latents, report] = denoise(model, plan, observer);
-  const KeptLatents kept(plan, {latents, plan_to_json(plan, false), report.bundle_hash, plan.clip.steps});
+  const KeptLatents kept(plan,
+                         {latents, plan_to_json(plan, false), report.bundle_hash, plan.clip.steps});
   kept.guard([&] { write_video(model, latents, report, observer); });
   report.timings.total = watch.seconds();
   report.peak_memory_bytes = peak_memory_bytes();

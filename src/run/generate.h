@@ -18,11 +18,12 @@ struct Denoised {
   Report report;       // everything but the output
 };
 
-// The denoising run alone. Throws Interrupted when the observer asks to stop, after saving the latents reached.
+// The denoising run alone. Throws Interrupted when the observer asks to stop, after saving the
+// latents reached.
 [[nodiscard]] Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer);
 
-// Denoises, saves the latents, decodes and encodes. The latents stay on disk when a later stage fails, and the error says
-// where.
+// Denoises, saves the latents, decodes and encodes. The latents stay on disk when a later stage
+// fails, and the error says where.
 [[nodiscard]] Report generate(const Bundle& model, const Plan& plan, Observer& observer);
 
 }  // namespace bw

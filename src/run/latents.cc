@@ -19,7 +19,8 @@ std::string shape_text(at::IntArrayRef sizes) {
   return text + "]";
 }
 
-at::Tensor take(const Safetensors& file, const std::filesystem::path& path, const std::string& name) {
+at::Tensor take(const Safetensors& file, const std::filesystem::path& path,
+                const std::string& name) {
   const auto found = file.tensors.find(name);
   if (found == file.tensors.end()) {
     throw InputError(path.string() + ": holds no tensor '" + name + "'");
@@ -47,8 +48,8 @@ at::Tensor draw_noise(std::int64_t seed, const LatentShape& shape) {
 at::Tensor read_noise(const std::filesystem::path& file, const LatentShape& shape) {
   at::Tensor noise = take(read_safetensors(file), file, "noise");
   if (noise.sizes() != at::IntArrayRef(shape.sizes(1)) || noise.scalar_type() != at::kFloat) {
-    throw InputError(file.string() + ": 'noise' must be f32 " + shape_text(shape.sizes(1)) + ", got " +
-                     shape_text(noise.sizes()));
+    throw InputError(file.string() + ": 'noise' must be f32 " + shape_text(shape.sizes(1)) +
+                     ", got " + shape_text(noise.sizes()));
   }
   if (!noise.isfinite().all().item<bool>()) {
     throw InputError(file.string() + ": 'noise' holds values that are not finite");
@@ -81,7 +82,8 @@ SavedLatents read_latents(const std::filesystem::path& path) {
     return found == file.metadata.end() ? std::string() : found->second;
   };
   if (metadata("format") != kFormat) {
-    throw InputError(path.string() + ": is no latents file of this program (--save-latents makes one)");
+    throw InputError(path.string() +
+                     ": is no latents file of this program (--save-latents makes one)");
   }
   SavedLatents saved;
   saved.latents = take(file, path, "latents");

@@ -16,7 +16,8 @@ namespace bw {
 // torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)) in Python.
 [[nodiscard]] at::Tensor draw_noise(std::int64_t seed, const LatentShape& shape);
 
-// The tensor `noise` of a safetensors file as f32. Throws InputError when it is missing or of another shape.
+// The tensor `noise` of a safetensors file as f32. Throws InputError when it is missing or of
+// another shape.
 [[nodiscard]] at::Tensor read_noise(const std::filesystem::path& file, const LatentShape& shape);
 
 struct PromptEmbeds {
@@ -24,7 +25,8 @@ struct PromptEmbeds {
   std::optional<at::Tensor> uncond;  // [1,T,C]
 };
 
-// `prompt_embeds` and, if present, `negative_prompt_embeds`. Throws InputError naming file, tensor and shape.
+// `prompt_embeds` and, if present, `negative_prompt_embeds`. Throws InputError naming file, tensor
+// and shape.
 [[nodiscard]] PromptEmbeds read_prompt_embeds(const std::filesystem::path& file);
 
 struct SavedLatents {

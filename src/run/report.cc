@@ -17,15 +17,16 @@ Json bundle_to_json(const Report& report) {
 }
 
 Json timings_to_json(const Timings& timings) {
-  return {{"load", timings.load},     {"text", timings.text},
+  return {{"load", timings.load},       {"text", timings.text},
           {"denoise", timings.denoise}, {"scheduler", timings.scheduler},
-          {"decode", timings.decode}, {"encode", timings.encode},
-          {"total", timings.total},   {"steps", timings.steps}};
+          {"decode", timings.decode},   {"encode", timings.encode},
+          {"total", timings.total},     {"steps", timings.steps}};
 }
 
 // One character per block and step: '#' computed, '.' reused.
 std::string step_map(const EvaluationRecord& evaluation) {
-  if (evaluation.guided_reused || evaluation.branches.empty()) return std::string(evaluation.num_blocks, '.');
+  if (evaluation.guided_reused || evaluation.branches.empty())
+    return std::string(evaluation.num_blocks, '.');
   std::string map;
   const BranchPlan& done = evaluation.branches.front().done;
   for (std::size_t block = 0; block < evaluation.num_blocks; ++block) {
@@ -77,24 +78,29 @@ std::string cache_summary(const Report& report) {
   std::array<char, 256> line{};
   std::string text = "step  blocks (# computed, . reused)  indicator\n";
   for (const EvaluationRecord& evaluation : cache.evaluations) {
-    const auto mean = evaluation.branches.empty()
-                          ? std::nullopt
-                          : BranchObservation{true, {}, evaluation.branches.front().distances, 0}.mean_distance();
-    std::snprintf(line.data(), line.size(), "%4ld  %-30s  %s\n", static_cast<long>(evaluation.context.step),
-                  step_map(evaluation).c_str(), mean ? std::to_string(*mean).c_str() : "");
+    const auto mean =
+        evaluation.branches.empty()
+            ? std::nullopt
+            : BranchObservation{true, {}, evaluation.branches.front().distances, 0}.mean_distance();
+    std::snprintf(line.data(), line.size(), "%4ld  %-30s  %s\n",
+                  static_cast<long>(evaluation.context.step), step_map(evaluation).c_str(),
+                  mean ? std::to_string(*mean).c_str() : "");
     text += line.data();
   }
   const CacheTotals& totals = cache.totals;
-  std::snprintf(line.data(), line.size(), "%ld of %ld blocks computed (%.0f %% reused), cache %s, indicator %.1f ms\n",
+  std::snprintf(line.data(), line.size(),
+                "%ld of %ld blocks computed (%.0f %% reused), cache %s, indicator %.1f ms\n",
                 static_cast<long>(totals.blocks_computed), static_cast<long>(totals.blocks),
-                100 * cache.reused_fraction(), format_bytes(totals.peak_bytes).c_str(), 1e3 * totals.indicator_seconds);
+                100 * cache.reused_fraction(), format_bytes(totals.peak_bytes).c_str(),
+                1e3 * totals.indicator_seconds);
   text += line.data();
   if (const auto median = cache.indicator_quantile(0.5)) {
-    std::snprintf(line.data(), line.size(), "indicator: min %.4f, median %.4f, max %.4f%s\n",
-                  *cache.indicator_quantile(0), *median, *cache.indicator_quantile(1),
-                  report.plan.clip.cache.params.contains("threshold")
-                      ? (", threshold " + report.plan.clip.cache.params.at("threshold").dump()).c_str()
-                      : "");
+    std::snprintf(
+        line.data(), line.size(), "indicator: min %.4f, median %.4f, max %.4f%s\n",
+        *cache.indicator_quantile(0), *median, *cache.indicator_quantile(1),
+        report.plan.clip.cache.params.contains("threshold")
+            ? (", threshold " + report.plan.clip.cache.params.at("threshold").dump()).c_str()
+            : "");
     text += line.data();
   }
   return text;

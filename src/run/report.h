@@ -12,8 +12,8 @@
 
 namespace bw {
 
-// Wall-clock seconds. The parts of `denoise` are inside it; `encode` is what encoding added after the last frame was decoded
-// (the rest of it ran beside the decoder).
+// Wall-clock seconds. The parts of `denoise` are inside it; `encode` is what encoding added after
+// the last frame was decoded (the rest of it ran beside the decoder).
 struct Timings {
   double load = 0;
   double text = 0;
@@ -51,7 +51,8 @@ struct Report {
 
 [[nodiscard]] Json report_to_json(const Report& report);
 
-// What is the same in every run of a plan (no paths, no timings): kept in the video's metadata, read by --from.
+// What is the same in every run of a plan (no paths, no timings): kept in the video's metadata,
+// read by --from.
 [[nodiscard]] Json metadata_to_json(const Report& report);
 
 // The table of --cache-summary.

@@ -61,7 +61,8 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   return model;
 }
 
-void resolve_prompt(const Request& request, const Manifest& manifest, Picker& pick, ClipPlan& clip) {
+void resolve_prompt(const Request& request, const Manifest& manifest, Picker& pick,
+                    ClipPlan& clip) {
   clip.prompt_embeds = request.path("prompt_embeds");
   clip.prompt = pick.text("prompt", "", "default");
   clip.negative_prompt = pick.text("negative_prompt", manifest.defaults.negative_prompt, "bundle");
@@ -76,27 +77,31 @@ void resolve_prompt(const Request& request, const Manifest& manifest, Picker& pi
     return;
   }
   if (manifest.text_encoder.empty()) {
-    reject(request.origin("prompt_embeds"), "is needed: the model '" + manifest.name + "' has no text encoder");
+    reject(request.origin("prompt_embeds"),
+           "is needed: the model '" + manifest.name + "' has no text encoder");
   }
   const bool blank = clip.prompt.find_first_not_of(" \t\r\n") == std::string::npos;
   if (blank) {
-    reject(request.origin("prompt"), std::string(request.has("prompt") ? "is empty" : "is missing") +
-                                         "; say what the clip should show, e.g. --prompt \"a red fox\"");
+    reject(request.origin("prompt"),
+           std::string(request.has("prompt") ? "is empty" : "is missing") +
+               "; say what the clip should show, e.g. --prompt \"a red fox\"");
   }
 }
 
-LatentShape resolve_size(const Request& request, const Manifest& manifest, Picker& pick, ClipPlan& clip) {
+LatentShape resolve_size(const Request& request, const Manifest& manifest, Picker& pick,
+                         ClipPlan& clip) {
   const ClipDefaults& defaults = manifest.defaults;
   clip.width = pick.integer("width", defaults.size.width, "bundle");
   clip.height = pick.integer("height", defaults.size.height, "bundle");
   clip.num_frames = pick.integer("num_frames", defaults.size.num_frames, "bundle");
   clip.fps = pick.number("fps", defaults.fps, "bundle");
-  return latent_shape(manifest, {clip.width, clip.height, clip.num_frames},
-                      {request.origin("width"), request.origin("height"), request.origin("num_frames")});
+  return latent_shape(
+      manifest, {clip.width, clip.height, clip.num_frames},
+      {request.origin("width"), request.origin("height"), request.origin("num_frames")});
 }
 
-void resolve_sampling(const Request& request, const Manifest& manifest, Picker& pick, ClipPlan& clip,
-                      std::int64_t tokens) {
+void resolve_sampling(const Request& request, const Manifest& manifest, Picker& pick,
+                      ClipPlan& clip, std::int64_t tokens) {
   const auto bundle_class = manifest.scheduler.at("_class_name").get<std::string>();
   const std::string wanted = pick.text("sampler", bundle_class, "bundle");
   const Origin origin =
@@ -105,9 +110,10 @@ void resolve_sampling(const Request& request, const Manifest& manifest, Picker& 
   check_prediction_type(info, manifest.prediction_type, origin);
   clip.sampler = info.name;
   clip.steps = pick.integer("steps", manifest.defaults.steps, "bundle");
-  clip.scheduler = info.class_name == bundle_class ? manifest.scheduler
-                                                   : config_for(info, manifest.scheduler);
-  if (const auto shift = request.number("flow_shift")) clip.scheduler = with_shift(std::move(clip.scheduler), *shift);
+  clip.scheduler =
+      info.class_name == bundle_class ? manifest.scheduler : config_for(info, manifest.scheduler);
+  if (const auto shift = request.number("flow_shift"))
+    clip.scheduler = with_shift(std::move(clip.scheduler), *shift);
   // Made once here so that a bad value is known now; the run makes its own.
   (void)info.make(clip.scheduler, origin, {clip.steps, tokens});
 }
@@ -121,8 +127,10 @@ GuidancePlan resolve_guidance(const Request& request, const Manifest& manifest, 
   guidance.batched = pick.text("guidance_batching", "separate", "default") == "batched";
   guidance.distilled = manifest.guidance == GuidanceKind::kDistilled;
   guidance.enabled = manifest.guidance == GuidanceKind::kCfg && guidance.scale != 1;
-  if (manifest.guidance == GuidanceKind::kNone && request.has("guidance_scale") && guidance.scale != 1) {
-    reject(request.origin("guidance_scale"), "the model '" + manifest.name + "' takes no guidance; leave it out");
+  if (manifest.guidance == GuidanceKind::kNone && request.has("guidance_scale") &&
+      guidance.scale != 1) {
+    reject(request.origin("guidance_scale"),
+           "the model '" + manifest.name + "' takes no guidance; leave it out");
   }
   if (guidance.start > guidance.end) {
     reject(request.origin("guidance_start"), "must not be after --guidance-end");
@@ -155,15 +163,19 @@ OutputPlan resolve_output(const Request& request, Picker& pick) {
 
 fs::path find_bundle(const Request& request) {
   if (const auto model = request.path("model")) return *model;
-  if (const char* model = std::getenv("BWCACHE_MODEL"); model != nullptr && *model != '\0') return model;
+  if (const char* model = std::getenv("BWCACHE_MODEL"); model != nullptr && *model != '\0')
+    return model;
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  const std::vector<fs::path> places = {program / "../share/bwcache-gen/default", BW_DEFAULT_BUNDLE};
+  const std::vector<fs::path> places = {program / "../share/bwcache-gen/default",
+                                        BW_DEFAULT_BUNDLE};
   for (const fs::path& place : places) {
     if (fs::exists(place / "model.json", ignored)) return place.lexically_normal();
   }
-  throw InputError("no model: --model was not given, $BWCACHE_MODEL is not set, and there is no default bundle in '" +
-                   places[0].lexically_normal().string() + "' or '" + places[1].string() + "'");
+  throw InputError(
+      "no model: --model was not given, $BWCACHE_MODEL is not set, and there is no default bundle "
+      "in '" +
+      places[0].lexically_normal().string() + "' or '" + places[1].string() + "'");
 }
 
 Plan resolve(const Request& request, const Manifest& manifest) {

@@ -1,5 +1,5 @@
-// Request + manifest -> plan. Everything that can be wrong is found here, before weights are loaded. Read plan.h for the
-// result and resolve_cache.cc for the cache's part.
+// Request + manifest -> plan. Everything that can be wrong is found here, before weights are
+// loaded. Read plan.h for the result and resolve_cache.cc for the cache's part.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +10,8 @@
 
 namespace bw {
 
-// --model, else $BWCACHE_MODEL, else the installed or the source tree's default bundle. Throws InputError naming all
-// places when there is none.
+// --model, else $BWCACHE_MODEL, else the installed or the source tree's default bundle. Throws
+// InputError naming all places when there is none.
 [[nodiscard]] std::filesystem::path find_bundle(const Request& request);
 
 // Pure but for seed -1, which draws one. Throws UsageError or InputError after the value's origin.
@@ -20,8 +20,8 @@ namespace bw {
 // The cache's part of resolve().
 [[nodiscard]] CachePlan resolve_cache(const Request& request, const Manifest& manifest);
 
-// What a finished plan still needs from the outside: output writable, codec present, input files readable, memory of the
-// cache within its budget. Loads no weights.
+// What a finished plan still needs from the outside: output writable, codec present, input files
+// readable, memory of the cache within its budget. Loads no weights.
 void check_plan(const Plan& plan, const Manifest& manifest);
 
 }  // namespace bw

@@ -1,5 +1,5 @@
-// Which policy runs, with which parameters and guards, out of four places: a model's preset, --cache or the config's
-// `cache`, --threshold, and the guard flags; the later wins.
+// Which policy runs, with which parameters and guards, out of four places: a model's preset,
+// --cache or the config's `cache`, --threshold, and the guard flags; the later wins.
 #include <algorithm>
 
 #include "base/error.h"
@@ -20,15 +20,19 @@ struct GuardKey {
   const char* name;
   const char* option;
 };
-constexpr GuardKey kGuardKeys[] = {
-    {"start", "cache_start"},           {"end", "cache_end"},
-    {"warmup", "cache_warmup"},         {"cooldown", "cache_cooldown"},
-    {"max_consecutive", "cache_max_consecutive"}, {"budget", "cache_budget"},
-    {"replay", "cache_replay"},         {"fail_if_inert", "fail_if_inert"}};
+constexpr GuardKey kGuardKeys[] = {{"start", "cache_start"},
+                                   {"end", "cache_end"},
+                                   {"warmup", "cache_warmup"},
+                                   {"cooldown", "cache_cooldown"},
+                                   {"max_consecutive", "cache_max_consecutive"},
+                                   {"budget", "cache_budget"},
+                                   {"replay", "cache_replay"},
+                                   {"fail_if_inert", "fail_if_inert"}};
 
 bool is_policy(const std::string& name) {
   const auto all = cache_policies();
-  return std::any_of(all.begin(), all.end(), [&](const CachePolicyInfo& info) { return info.name == name; });
+  return std::any_of(all.begin(), all.end(),
+                     [&](const CachePolicyInfo& info) { return info.name == name; });
 }
 
 Json model_preset(const Manifest& manifest, const std::string& name) {
@@ -39,8 +43,8 @@ Json model_preset(const Manifest& manifest, const std::string& name) {
 CacheAsk ask_from_text(const std::string& text, const Manifest& manifest, const Origin& origin) {
   const std::size_t colon = text.find(':');
   const std::string name = text.substr(0, colon);
-  const Json overrides =
-      parse_key_values(colon == std::string::npos ? "" : std::string_view(text).substr(colon + 1), origin);
+  const Json overrides = parse_key_values(
+      colon == std::string::npos ? "" : std::string_view(text).substr(colon + 1), origin);
   CacheAsk ask;
   ask.origin = origin.kind == Origin::Kind::kFlag ? Origin::flag(origin.name + " " + name) : origin;
   if (is_policy(name)) {
@@ -95,7 +99,8 @@ Request guard_request(const Request& request, CacheAsk& ask) {
     }
     if (const Request::Entry* entry = request.find(guard.option)) {
       // Bytes were parsed when they entered the request.
-      const Json value = entry->value.is_number_unsigned() ? Json(entry->value.dump()) : entry->value;
+      const Json value =
+          entry->value.is_number_unsigned() ? Json(entry->value.dump()) : entry->value;
       guards.set(guard.option, value, entry->origin);
     }
   }
@@ -108,31 +113,38 @@ void fill_guards(const Request& guards, CachePlan& plan) {
   plan.warmup = guards.integer("cache_warmup").value_or(0);
   plan.cooldown = guards.integer("cache_cooldown").value_or(0);
   plan.max_consecutive = guards.integer("cache_max_consecutive").value_or(0);
-  if (const auto* budget = guards.find("cache_budget")) plan.budget_bytes = budget->value.get<std::uint64_t>();
+  if (const auto* budget = guards.find("cache_budget"))
+    plan.budget_bytes = budget->value.get<std::uint64_t>();
   plan.replay = guards.path("cache_replay");
   plan.fail_if_inert = guards.flag("fail_if_inert");
   if (plan.start > plan.end) reject(guards.origin("cache_start"), "must not be after --cache-end");
 }
 
 void fill_policy(const Request& request, CacheAsk& ask, CachePlan& plan) {
-  if (const Json preset = take(ask.object, "model_preset"); !preset.is_null()) plan.preset = preset.get<std::string>();
+  if (const Json preset = take(ask.object, "model_preset"); !preset.is_null())
+    plan.preset = preset.get<std::string>();
   const Json name = take(ask.object, "policy");
-  if (name.is_null()) reject(ask.origin.at("policy"), "is missing; `list policies` shows the choices");
-  if (!name.is_string()) reject(ask.origin.at("policy"), "must be text, got " + json_type_name(name));
+  if (name.is_null())
+    reject(ask.origin.at("policy"), "is missing; `list policies` shows the choices");
+  if (!name.is_string())
+    reject(ask.origin.at("policy"), "must be text, got " + json_type_name(name));
   const CachePolicyInfo& info = find_cache_policy(name.get<std::string>(), ask.origin.at("policy"));
   plan.policy = info.name;
   Json params = Json::object();
   if (const Json preset = take(ask.object, "preset"); !preset.is_null()) {
-    if (!preset.is_string()) reject(ask.origin.at("preset"), "must be text, got " + json_type_name(preset));
+    if (!preset.is_string())
+      reject(ask.origin.at("preset"), "must be text, got " + json_type_name(preset));
     plan.preset = preset.get<std::string>();
     params = preset_params(info, plan.preset, ask.origin.at("preset"));
   }
   params.update(ask.object);
   if (const Request::Entry* threshold = request.find("cache_threshold")) {
-    const bool takes_it = std::any_of(info.params.begin(), info.params.end(),
-                                      [](const ParamInfo& param) { return param.name == "threshold"; });
+    const bool takes_it =
+        std::any_of(info.params.begin(), info.params.end(),
+                    [](const ParamInfo& param) { return param.name == "threshold"; });
     if (!takes_it) {
-      reject(threshold->origin, "the policy '" + plan.policy + "' has no threshold; try --cache bwcache");
+      reject(threshold->origin,
+             "the policy '" + plan.policy + "' has no threshold; try --cache bwcache");
     }
     params["threshold"] = threshold->value;
   }
@@ -148,7 +160,8 @@ CachePlan resolve_cache(const Request& request, const Manifest& manifest) {
   if (plan.replay) {
     for (const char* key : {"cache", "cache_threshold"}) {
       if (request.has(key) && !request.find(key)->value.is_object()) {
-        reject(request.origin(key), "cannot be given together with --cache-replay, which repeats recorded decisions");
+        reject(request.origin(key),
+               "cannot be given together with --cache-replay, which repeats recorded decisions");
       }
     }
     CachePlan replay;

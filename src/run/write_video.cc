@@ -13,7 +13,8 @@ std::filesystem::path latents_path(const Plan& plan) {
   return file.replace_extension(".latents.safetensors");
 }
 
-void write_video(const Bundle& model, const at::Tensor& latents, Report& report, Observer& observer) {
+void write_video(const Bundle& model, const at::Tensor& latents, Report& report,
+                 Observer& observer) {
   const Plan& plan = report.plan;
   const OutputPlan& output = plan.clip.output;
   EncodeOptions options = encode_options(plan);
@@ -23,7 +24,8 @@ void write_video(const Bundle& model, const at::Tensor& latents, Report& report,
   }
   const VideoFormat format{static_cast<int>(plan.clip.width), static_cast<int>(plan.clip.height),
                            plan.clip.fps, plan.clip.num_frames};
-  const auto sink = make_threaded_sink(find_writer(output.video).make(output.video, format, options));
+  const auto sink =
+      make_threaded_sink(find_writer(output.video).make(output.video, format, options));
   const Stopwatch decode_watch;
   std::int64_t done = 0;
   model.video_decoder()->decode(latents, [&](const at::Tensor& frames) {

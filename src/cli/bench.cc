@@ -1,0 +1,121 @@
+#include "run/bench.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/command.h"
+#include "run/generate.h"
+#include "run/options.h"
+#include "run/resolve.h"
+
+namespace bw {
+namespace {
+
+struct BenchOptions {
+  RunFlags flags;
+  std::vector<std::string> against;
+  std::string arms;
+  std::string prompts;
+  std::string save;
+  int warmup = 1;
+  int repeat = 5;
+};
+
+// "cache=static:every=2" on top of the first plan.
+BenchArm arm_from_text(const Request& base, const Manifest& manifest, const std::string& text) {
+  const Origin origin = Origin::flag("--against");
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos) reject(origin, "expected key=value, got '" + text + "'");
+  Request request = base;
+  Json config = {{text.substr(0, equals), text.substr(equals + 1)}};
+  request.add_config(config, origin);
+  return {text, resolve(request, manifest)};
+}
+
+// {"reference": {…}, "arms": [{"name": "…", <keys of a config>}]}
+void add_arms_file(const Request& base, const Manifest& manifest, const std::string& path,
+                   BenchSetup& setup) {
+  const Origin origin = Origin::file(path + ": ");
+  const Json json = read_json_file(path);
+  JsonObject file(json, origin);
+  const auto read_arm = [&](Json entry, const Origin& where) {
+    JsonObject object(entry, where);
+    const std::string name = object.text("name");
+    entry.erase("name");
+    Request request = base;
+    request.add_config(entry, where);
+    return BenchArm{name, resolve(request, manifest)};
+  };
+  if (const Json* reference = file.find("reference"))
+    setup.reference = read_arm(*reference, file.at("reference"));
+  const Json& arms = file.require("arms");
+  if (!arms.is_array()) reject(file.at("arms"), "must be a list, got " + json_type_name(arms));
+  for (std::size_t i = 0; i < arms.size(); ++i) {
+    setup.arms.push_back(read_arm(arms[i], file.at("arms").at("[" + std::to_string(i) + "]")));
+  }
+  file.finish();
+}
+
+std::vector<std::string> read_prompts(const std::string& path) {
+  std::istringstream lines(read_file(path));
+  std::vector<std::string> prompts;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.front() != '#') prompts.push_back(line);
+  }
+  if (prompts.empty()) throw InputError(path + ": holds no prompt; write one per line");
+  return prompts;
+}
+
+void run_bench(const BenchOptions& options, const TalkOptions& talk) {
+  Request request = options.flags.request();
+  BenchSetup setup;
+  if (!options.prompts.empty()) {
+    setup.prompts = read_prompts(options.prompts);
+    request.set("prompt", setup.prompts.front(), Origin::flag("--prompts"));
+  }
+  const Manifest manifest = Bundle::open(find_bundle(request));
+  const Plan plan = resolve(request, manifest);
+  if (setup.prompts.empty()) setup.prompts = {plan.clip.prompt};
+  setup.arms.push_back({"base", plan});
+  for (const std::string& text : options.against)
+    setup.arms.push_back(arm_from_text(request, manifest, text));
+  if (!options.arms.empty()) add_arms_file(request, manifest, options.arms, setup);
+  setup.warmup = options.warmup;
+  setup.repeat = options.repeat;
+  if (!options.save.empty()) check_writable(options.save);
+  const auto observer = make_observer(talk.progress);
+  const auto model = load_model(plan, manifest);
+  const Json result = bench(*model, setup, *observer);
+  if (!options.save.empty()) write_file(options.save, result.dump(1) + "\n");
+  std::cout << (talk.json ? result.dump(1) + "\n" : bench_table(result));
+}
+
+}  // namespace
+
+std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
+  const auto options = std::make_shared<BenchOptions>();
+  options->flags.add_to(app);
+  app.add_option("--against", options->against,
+                 "KEY=VALUE on top of the first plan, e.g. cache=bwcache:threshold=0.04")
+      ->group("Bench");
+  app.add_option("--arms", options->arms,
+                 "JSON file with more plans: {\"reference\": {…}, \"arms\": [{\"name\": …}]}")
+      ->group("Bench");
+  app.add_option("--prompts", options->prompts,
+                 "file with one prompt per line; every plan runs on each")
+      ->group("Bench");
+  app.add_option("--warmup", options->warmup, "rounds that are not counted")
+      ->check(CLI::Range(0, 1000))
+      ->group("Bench");
+  app.add_option("--repeat", options->repeat, "rounds that are counted")
+      ->check(CLI::Range(1, 100000))
+      ->group("Bench");
+  app.add_option("--save", options->save, "write the result as JSON")->group("Bench");
+  return [options, &talk] { run_bench(*options, talk); };
+}
+
+}  // namespace bw
