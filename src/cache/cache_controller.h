@@ -56,8 +56,10 @@ struct BranchDecision {
 };
 
 struct StepDecision {
-  bool run_branches = true;                           // false: the guided prediction is reused
+  bool run_branches = true;   // false: the guided prediction is reused
+  std::string guided_reason;  // empty unless the policy may reuse the guided prediction
   std::array<BranchDecision, kNumBranches> branches;  // of those that take part
+  bool measure = true;
 };
 
 // Bytes the cache will hold at most; known before anything is loaded.

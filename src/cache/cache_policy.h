@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cache/evaluation_context.h"
@@ -76,9 +77,10 @@ struct BranchObservation {
   // or there is no computed predecessor.
   std::vector<double> distances;
   std::int64_t gap = 0;  // steps since that predecessor; 0 when distances is empty
-
-  [[nodiscard]] std::optional<double> mean_distance() const;
 };
+
+// The mean; absent when nothing was measured, NaN when anything is.
+[[nodiscard]] std::optional<double> mean_distance(std::span<const double> distances);
 
 struct Observation {
   bool guided_reused = false;

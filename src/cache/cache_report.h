@@ -1,8 +1,7 @@
-// What the cache did, evaluation by evaluation, and what that cost. Part of the run report;
-// CacheTrace is the part of it that --cache-replay needs (read replay.h).
+// What the cache did, evaluation by evaluation, and what that cost. Part of the run report; read
+// cache_trace.h for the part of it that --cache-replay needs.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -66,21 +65,5 @@ struct CacheReport {
 //  "indicator"?, "distances"?, "gap"?}}}], "totals": {…}, "quantiles": {…}}; blocks: c = computed,
 //  r = reused.
 [[nodiscard]] Json to_json(const CacheReport& report);
-
-// The decisions of a run, as done.
-struct CacheTrace {
-  struct Step {
-    EvaluationContext context;  // index, step, part, expert, guided only
-    bool guided_reused = false;
-    std::array<BranchPlan, kNumBranches> branches;
-  };
-  std::vector<Site> sites;
-  std::string rebuild;
-  std::vector<Step> evaluations;
-};
-
-[[nodiscard]] CacheTrace trace_of(const CacheReport& report);
-// Reads what to_json(CacheReport) wrote; rejects anything else through `origin`, naming the path.
-[[nodiscard]] CacheTrace trace_from_json(const Json& cache, const Origin& origin);
 
 }  // namespace bw

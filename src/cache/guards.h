@@ -21,8 +21,7 @@ struct CacheGuards {
   std::int64_t max_consecutive = 0;  // longest run of steps in which a branch reuses; 0: no limit
 };
 
-// The guard that forbids reuse at this step whatever happened before, by its name in the report;
-// empty: none.
+// The guard that forbids reuse at this step whatever happened before, by its name in the report.
 [[nodiscard]] std::optional<std::string_view> static_guard(const CacheGuards& guards,
                                                            const EvaluationContext& context);
 

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
-#include "cache/cache_report.h"
+#include "cache/cache_trace.h"
 #include "cache/policy_table.h"
 
 namespace bw {

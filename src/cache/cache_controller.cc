@@ -1,0 +1,218 @@
+#include "cache/cache_controller.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/stopwatch.h"
+#include "cache/decide.h"
+#include "cache/history.h"
+#include "cache/memory_plan.h"
+#include "cache/pass_runner.h"
+
+namespace bw {
+
+struct CacheController::Impl {
+  explicit Impl(CacheSetup given);
+
+  const EvaluationContext& context() const {
+    return setup.layout.evaluations[static_cast<std::size_t>(index)];
+  }
+  std::size_t num_blocks() const { return setup.layout.experts[context().expert].blocks.size(); }
+  bool takes_part(Branch branch) const { return branch == Branch::kCond || context().guided; }
+
+  const StepDecision& begin(std::int64_t next);
+  at::Tensor run(PassRunner::Lane lane, const BeginPass& begin_pass);
+  at::Tensor guided(const at::Tensor& combined);
+  void end();
+  void record(const Observation& observation);
+  void count(const EvaluationRecord& evaluation);
+
+  CacheSetup setup;
+  const CacheNeeds& needs;
+  Lifetimes lifetimes;
+  std::uint64_t declared = 0;
+  History history;
+  CacheClocks clocks;
+  std::array<ReuseRun, kNumBranches> runs;
+
+  std::int64_t index = -1;  // of the evaluation that is open, or was closed last
+  bool is_open = false;
+  StepDecision decision;
+  Observation observation;
+  CacheReport report;
+};
+
+CacheController::Impl::Impl(CacheSetup given)
+    : setup(std::move(given)),
+      needs(setup.policy->needs()),
+      lifetimes(setup.guards, setup.layout),
+      declared(declared_cache_bytes(needs, setup.guards, setup.layout)),
+      runs{ReuseRun(setup.guards.max_consecutive), ReuseRun(setup.guards.max_consecutive)} {
+  for (std::size_t i = 0; i < setup.layout.evaluations.size(); ++i) {
+    const EvaluationContext& evaluation = setup.layout.evaluations[i];
+    BW_CHECK(evaluation.index == static_cast<std::int64_t>(i));
+    BW_CHECK(evaluation.expert < setup.layout.experts.size());
+  }
+  if (setup.budget_bytes && declared > *setup.budget_bytes) {
+    throw ResourceError("the cache needs " + std::to_string(declared) + " bytes (" +
+                        format_bytes(declared) + "), the budget is " +
+                        std::to_string(*setup.budget_bytes) + " bytes (" +
+                        format_bytes(*setup.budget_bytes) +
+                        "); raise --cache-budget, probe fewer blocks or choose another policy");
+  }
+  report.sites = needs.sites;
+  report.rebuild = needs.rebuild.name();
+  report.signal = needs.signal;
+  report.totals.declared_bytes = declared;
+}
+
+const StepDecision& CacheController::Impl::begin(std::int64_t next) {
+  BW_CHECK(!is_open && next == index + 1);
+  BW_CHECK(next < static_cast<std::int64_t>(setup.layout.evaluations.size()));
+  const Stopwatch watch;
+  index = next;
+  is_open = true;
+  observation = {};
+  const Overrules overrules{needs, setup.guards, setup.layout, history, runs};
+  decision = decide(overrules, context(), setup.policy->begin(context()));
+  if (!decision.measure) {
+    history.drop_if([](const CacheKey& key) { return key.slot == Slot::kSignal; });
+  }
+  report.totals.controller_seconds += watch.seconds();
+  return decision;
+}
+
+at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& begin_pass) {
+  BW_CHECK(is_open && decision.run_branches);
+  const Stopwatch watch;
+  const CacheClocks before = clocks;
+  const BranchPlan& plan = decision.branches[index_of(lane.front())].plan;
+  PassRunner runner({needs, lifetimes, history, clocks}, context(), plan, lane);
+  const auto begin_checked = [&] {
+    std::unique_ptr<Pass> pass = begin_pass();
+    BW_CHECK(pass->blocks().size() == num_blocks());
+    return pass;
+  };
+  at::Tensor prediction = runner.run(begin_checked, decision.measure);
+  for (std::size_t i = 0; i < lane.size(); ++i) {
+    BranchObservation& branch = observation.branches[index_of(lane[i])];
+    BW_CHECK(takes_part(lane[i]) && !branch.ran);
+    branch = {true, plan, runner.signal(i).distances(), runner.signal(i).gap()};
+  }
+  const double elsewhere = (clocks.model_seconds - before.model_seconds) +
+                           (clocks.indicator_seconds - before.indicator_seconds) +
+                           (clocks.rebuild_seconds - before.rebuild_seconds);
+  report.totals.controller_seconds += std::max(0.0, watch.seconds() - elsewhere);
+  return prediction;
+}
+
+at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
+  BW_CHECK(is_open && combined.defined() == decision.run_branches);
+  if (!needs.has(Site::kGuided)) return combined;
+  const Stopwatch watch;
+  const Rebuild rule = needs.rebuild.without_input();
+  const CacheKey key{.slot = Slot::kGuided, .expert = context().expert, .part = context().part};
+  at::Tensor prediction = combined;
+  const auto is_computed = [&](Branch branch) {
+    return !takes_part(branch) || decision.branches[index_of(branch)].plan.reuse == Site::kNone;
+  };
+  if (!decision.run_branches) {
+    prediction = rule.value(history.find(key), context().step, {}).front();
+  } else if (std::all_of(kBranches.begin(), kBranches.end(), is_computed) &&
+             lifetimes.readable_after(key, index)) {
+    history.make_room(key, rule.depth());
+    history.push(key, {context().step, {combined}});
+  }
+  clocks.rebuild_seconds += watch.seconds();
+  return prediction;
+}
+
+void CacheController::Impl::end() {
+  BW_CHECK(is_open);
+  const Stopwatch watch;
+  observation.guided_reused = !decision.run_branches;
+  for (const Branch branch : kBranches) {
+    if (!takes_part(branch)) continue;
+    const BranchObservation& done = observation.branches[index_of(branch)];
+    BW_CHECK(done.ran == decision.run_branches, "a branch that takes part was not run");
+    runs[index_of(branch)].note(context().step,
+                                observation.guided_reused || done.done.reuse != Site::kNone);
+  }
+  setup.policy->observe(context(), observation);
+  record(observation);
+  history.drop_if([&](const CacheKey& key) { return lifetimes.dropped_after(key, index); });
+  BW_CHECK(history.peak_bytes() <= declared,
+           "the cache holds " + std::to_string(history.peak_bytes()) + " bytes, declared were " +
+               std::to_string(declared));
+  is_open = false;
+  report.totals.controller_seconds += watch.seconds();
+}
+
+void CacheController::Impl::record(const Observation& seen) {
+  EvaluationRecord evaluation{.context = context(),
+                              .num_blocks = num_blocks(),
+                              .guided_reused = seen.guided_reused,
+                              .guided_reason = decision.guided_reason,
+                              .branches = {}};
+  for (const Branch branch : kBranches) {
+    const BranchObservation& done = seen.branches[index_of(branch)];
+    if (!done.ran) continue;
+    evaluation.branches.push_back(
+        {branch, done.done, decision.branches[index_of(branch)].reason, done.distances, done.gap});
+  }
+  count(evaluation);
+  report.evaluations.push_back(std::move(evaluation));
+}
+
+void CacheController::Impl::count(const EvaluationRecord& evaluation) {
+  CacheTotals& totals = report.totals;
+  const auto blocks = static_cast<std::int64_t>(evaluation.num_blocks);
+  totals.blocks += blocks * (context().guided ? 2 : 1);
+  totals.evaluations_reused += evaluation.guided_reused ? 1 : 0;
+  for (const BranchRecord& branch : evaluation.branches) {
+    if (branch.done.reuse == Site::kBranch || branch.done.reuse == Site::kStack) {
+      ++totals.branches_reused;
+      continue;
+    }
+    const std::vector<bool>& reused = branch.done.blocks;
+    totals.blocks_computed += blocks - std::count(reused.begin(), reused.end(), true);
+  }
+}
+
+CacheController::CacheController(CacheSetup setup)
+    : impl_(std::make_unique<Impl>(std::move(setup))) {}
+CacheController::~CacheController() = default;
+
+std::uint64_t CacheController::declared_bytes() const { return impl_->declared; }
+
+const StepDecision& CacheController::begin(std::int64_t index) { return impl_->begin(index); }
+
+at::Tensor CacheController::run(Branch branch, const BeginPass& begin_pass) {
+  BW_CHECK(impl_->is_open);
+  BW_CHECK(!impl_->setup.layout.batched || !impl_->context().guided);
+  return impl_->run({&branch, 1}, begin_pass);
+}
+
+at::Tensor CacheController::run_batched(const BeginPass& begin_pass) {
+  BW_CHECK(impl_->is_open && impl_->setup.layout.batched && impl_->context().guided);
+  return impl_->run(kBranches, begin_pass);
+}
+
+at::Tensor CacheController::guided(const at::Tensor& combined) { return impl_->guided(combined); }
+
+void CacheController::end() { impl_->end(); }
+
+CacheReport CacheController::report() const {
+  CacheReport report = impl_->report;
+  report.totals.indicator_seconds = impl_->clocks.indicator_seconds;
+  report.totals.rebuild_seconds = impl_->clocks.rebuild_seconds;
+  report.totals.peak_bytes = impl_->history.peak_bytes();
+  return report;
+}
+
+}  // namespace bw

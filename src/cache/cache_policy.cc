@@ -1,0 +1,36 @@
+#include "cache/cache_policy.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace bw {
+
+const char* site_name(Site site) {
+  switch (site) {
+    case Site::kNone:
+      return "none";
+    case Site::kGuided:
+      return "guided";
+    case Site::kBranch:
+      return "branch";
+    case Site::kStack:
+      return "stack";
+    case Site::kBlock:
+      return "block";
+  }
+  BW_CHECK(false, "unknown site");
+}
+
+bool CacheNeeds::has(Site site) const {
+  return site == Site::kNone || std::find(sites.begin(), sites.end(), site) != sites.end();
+}
+
+std::optional<double> mean_distance(std::span<const double> distances) {
+  if (distances.empty()) return std::nullopt;
+  const double sum = std::accumulate(distances.begin(), distances.end(), 0.0);
+  return sum / static_cast<double>(distances.size());
+}
+
+}  // namespace bw

@@ -1,0 +1,132 @@
+#include "cache/cache_report.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bw {
+namespace {
+
+constexpr char kComputed = 'c';
+constexpr char kReused = 'r';
+
+const char* signal_name(SignalKind kind) {
+  switch (kind) {
+    case SignalKind::kNone:
+      return "none";
+    case SignalKind::kBlockOutput:
+      return "block_output";
+    case SignalKind::kAttentionInput:
+      return "attention_input";
+  }
+  return "none";
+}
+
+// One letter per block.
+std::string block_letters(const BranchPlan& done, std::size_t num_blocks) {
+  const bool all = done.reuse == Site::kBranch || done.reuse == Site::kStack;
+  std::string letters(num_blocks, all ? kReused : kComputed);
+  for (std::size_t block = 0; block < done.blocks.size(); ++block) {
+    if (done.blocks[block]) letters[block] = kReused;
+  }
+  return letters;
+}
+
+// NaN and Inf have no JSON form; null stands for them.
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json branch_to_json(const BranchRecord& branch, std::size_t num_blocks) {
+  Json json = {{"reuse", site_name(branch.done.reuse)},
+               {"blocks", block_letters(branch.done, num_blocks)},
+               {"reason", branch.reason}};
+  if (branch.distances.empty()) return json;
+  json["indicator"] = number_or_null(*mean_distance(branch.distances));
+  json["distances"] = Json::array();
+  for (const double distance : branch.distances) {
+    json["distances"].push_back(number_or_null(distance));
+  }
+  json["gap"] = branch.gap;
+  return json;
+}
+
+Json evaluation_to_json(const EvaluationRecord& evaluation) {
+  const EvaluationContext& context = evaluation.context;
+  Json json = {{"index", context.index},       {"step", context.step},   {"part", context.part},
+               {"timestep", context.timestep}, {"sigma", context.sigma}, {"expert", context.expert},
+               {"guided", context.guided}};
+  if (!evaluation.guided_reason.empty()) {
+    json["guided_reused"] = evaluation.guided_reused;
+    json["guided_reason"] = evaluation.guided_reason;
+  }
+  json["branches"] = Json::object();
+  for (const BranchRecord& branch : evaluation.branches) {
+    json["branches"][std::string(branch_name(branch.branch))] =
+        branch_to_json(branch, evaluation.num_blocks);
+  }
+  return json;
+}
+
+Json totals_to_json(const CacheTotals& totals) {
+  return {{"blocks", totals.blocks},
+          {"blocks_computed", totals.blocks_computed},
+          {"evaluations_reused", totals.evaluations_reused},
+          {"branches_reused", totals.branches_reused},
+          {"indicator_seconds", totals.indicator_seconds},
+          {"rebuild_seconds", totals.rebuild_seconds},
+          {"controller_seconds", totals.controller_seconds},
+          {"declared_bytes", totals.declared_bytes},
+          {"peak_bytes", totals.peak_bytes}};
+}
+
+Json signal_to_json(const SignalNeeds& signal) {
+  Json json = {{"kind", signal_name(signal.kind)}};
+  if (signal.kind != SignalKind::kNone) json["blocks"] = signal.blocks;
+  return json;
+}
+
+}  // namespace
+
+bool CacheReport::inert() const {
+  return totals.blocks_computed == totals.blocks && totals.evaluations_reused == 0;
+}
+
+double CacheReport::reused_fraction() const {
+  if (totals.blocks == 0) return 0;
+  return 1.0 - static_cast<double>(totals.blocks_computed) / static_cast<double>(totals.blocks);
+}
+
+std::optional<double> CacheReport::indicator_quantile(double q) const {
+  std::vector<double> means;
+  for (const EvaluationRecord& evaluation : evaluations) {
+    for (const BranchRecord& branch : evaluation.branches) {
+      const std::optional<double> mean = mean_distance(branch.distances);
+      if (mean && std::isfinite(*mean)) means.push_back(*mean);
+    }
+  }
+  if (means.empty()) return std::nullopt;
+  std::sort(means.begin(), means.end());
+  const double rank = std::ceil(q * static_cast<double>(means.size())) - 1;
+  return means[static_cast<std::size_t>(
+      std::clamp(rank, 0.0, static_cast<double>(means.size() - 1)))];
+}
+
+Json to_json(const CacheReport& report) {
+  Json json = {{"sites", Json::array()},
+               {"rebuild", report.rebuild},
+               {"signal", signal_to_json(report.signal)},
+               {"totals", totals_to_json(report.totals)}};
+  for (const Site site : report.sites) json["sites"].push_back(site_name(site));
+  json["totals"]["reused_fraction"] = report.reused_fraction();
+  if (report.indicator_quantile(0)) {
+    Json& quantiles = json["quantiles"] = Json::object();
+    for (const double q : {0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0}) {
+      quantiles[Json(q).dump()] = *report.indicator_quantile(q);
+    }
+  }
+  json["evaluations"] = Json::array();
+  for (const EvaluationRecord& evaluation : report.evaluations) {
+    json["evaluations"].push_back(evaluation_to_json(evaluation));
+  }
+  return json;
+}
+
+}  // namespace bw

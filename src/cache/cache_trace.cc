@@ -1,0 +1,133 @@
+#include "cache/cache_trace.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bw {
+namespace {
+
+constexpr std::array<Site, 5> kSites = {Site::kNone, Site::kGuided, Site::kBranch, Site::kStack,
+                                        Site::kBlock};
+
+Site parse_site(const std::string& name, const Origin& origin) {
+  std::vector<std::string> known;
+  for (const Site site : kSites) {
+    if (name == site_name(site)) return site;
+    known.emplace_back(site_name(site));
+  }
+  reject(origin, "'" + name + "' is no site of reuse" + known_names_hint(name, known));
+}
+
+const Json& require_kind(const Json& json, bool is_expected, const char* expected,
+                         const Origin& origin) {
+  if (!is_expected) {
+    reject(origin, std::string("must be ") + expected + ", got " + json_type_name(json));
+  }
+  return json;
+}
+
+BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& origin) {
+  JsonObject object(json, origin);
+  BranchPlan plan{parse_site(object.text("reuse"), object.at("reuse")), {}};
+  const std::string letters = object.text("blocks");
+  const bool is_valid =
+      letters.size() == num_blocks && letters.find_first_not_of("cr") == std::string::npos;
+  if (!is_valid) {
+    reject(object.at("blocks"), "must be " + std::to_string(num_blocks) +
+                                    " letters c (computed) or r (reused), got '" + letters + "'");
+  }
+  const auto reused = static_cast<std::size_t>(std::count(letters.begin(), letters.end(), 'r'));
+  const bool is_whole = plan.reuse == Site::kBranch || plan.reuse == Site::kStack;
+  const bool agrees =
+      plan.reuse == Site::kBlock ? reused > 0 : reused == (is_whole ? num_blocks : 0);
+  if (plan.reuse == Site::kGuided || !agrees) {
+    reject(object.at("blocks"),
+           "'" + letters + "' contradicts reuse '" + site_name(plan.reuse) + "'");
+  }
+  if (plan.reuse == Site::kBlock) {
+    for (const char letter : letters) plan.blocks.push_back(letter == 'r');
+  }
+  return plan;
+}
+
+// Both branches have the same blocks, those of the expert.
+std::size_t count_blocks(const Json& branches, const Origin& origin) {
+  if (branches.empty()) return 0;
+  JsonObject first(branches.begin().value(), origin.at(branches.begin().key()));
+  return first.text("blocks").size();
+}
+
+CacheTrace::Step parse_evaluation(const Json& json, const Origin& origin) {
+  JsonObject object(json, origin);
+  CacheTrace::Step step;
+  step.context.index = object.integer("index");
+  step.context.step = object.integer("step");
+  step.context.part = static_cast<int>(object.integer("part"));
+  const std::int64_t expert = object.integer("expert");
+  if (expert < 0) reject(object.at("expert"), "must be at least 0, got " + std::to_string(expert));
+  step.context.expert = static_cast<std::size_t>(expert);
+  step.context.guided = object.boolean("guided");
+  step.guided_reused = object.has("guided_reused") && object.boolean("guided_reused");
+  const Json& branches = object.require("branches");
+  const Origin at = object.at("branches");
+  require_kind(branches, branches.is_object(), "an object", at);
+  step.num_blocks = count_blocks(branches, at);
+  JsonObject by_name(branches, at);
+  for (const Branch branch : kBranches) {
+    const std::string name(branch_name(branch));
+    const bool runs = !step.guided_reused && (branch == Branch::kCond || step.context.guided);
+    if (runs != by_name.has(name)) {
+      reject(at, "the branch '" + name + (runs ? "' is missing" : "' cannot take part here"));
+    }
+    if (!runs) continue;
+    step.branches[index_of(branch)] =
+        parse_branch(by_name.require(name), step.num_blocks, by_name.at(name));
+  }
+  by_name.finish();
+  return step;
+}
+
+}  // namespace
+
+Origin evaluation_origin(const Origin& trace, std::size_t i) {
+  std::string key = "[";
+  key.append(std::to_string(i)).append("]");
+  return trace.at("evaluations").at(key);
+}
+
+CacheTrace trace_of(const CacheReport& report) {
+  CacheTrace trace{report.sites, report.rebuild, {}};
+  for (const EvaluationRecord& evaluation : report.evaluations) {
+    CacheTrace::Step step{evaluation.context,
+                          evaluation.guided_reused ? 0 : evaluation.num_blocks,
+                          evaluation.guided_reused,
+                          {}};
+    for (const BranchRecord& branch : evaluation.branches) {
+      step.branches[index_of(branch.branch)] = branch.done;
+    }
+    trace.evaluations.push_back(std::move(step));
+  }
+  return trace;
+}
+
+CacheTrace trace_from_json(const Json& cache, const Origin& origin) {
+  JsonObject object(cache, origin);
+  CacheTrace trace;
+  const Json& sites = object.require("sites");
+  require_kind(sites, sites.is_array(), "a list", object.at("sites"));
+  for (const Json& site : sites) {
+    require_kind(site, site.is_string(), "a list of texts", object.at("sites"));
+    trace.sites.push_back(parse_site(site.get<std::string>(), object.at("sites")));
+  }
+  trace.rebuild = object.text("rebuild");
+  (void)Rebuild::parse(trace.rebuild, object.at("rebuild"));
+  const Json& evaluations = object.require("evaluations");
+  const Origin at = object.at("evaluations");
+  require_kind(evaluations, evaluations.is_array(), "a list", at);
+  for (std::size_t i = 0; i < evaluations.size(); ++i) {
+    trace.evaluations.push_back(parse_evaluation(evaluations[i], evaluation_origin(origin, i)));
+  }
+  return trace;
+}
+
+}  // namespace bw

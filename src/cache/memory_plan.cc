@@ -1,0 +1,102 @@
+#include "cache/memory_plan.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+
+namespace bw {
+
+Lifetimes::Lifetimes(const CacheGuards& guards, const CacheLayout& layout)
+    : guards_(guards), layout_(layout) {}
+
+bool Lifetimes::readable_after(const CacheKey& key, std::int64_t index) const {
+  const std::vector<EvaluationContext>& evaluations = layout_.evaluations;
+  for (auto next = evaluations.begin() + index + 1; next != evaluations.end(); ++next) {
+    if (next->expert != key.expert || next->part != key.part) continue;
+    if (key.slot != Slot::kGuided && key.branch == Branch::kUncond && !next->guided) continue;
+    if (key.slot == Slot::kSignal || !static_guard(guards_, *next)) return true;
+  }
+  return false;
+}
+
+bool Lifetimes::dropped_after(const CacheKey& key, std::int64_t index) const {
+  if (!readable_after(key, index)) return true;
+  const bool guided = layout_.evaluations[static_cast<std::size_t>(index)].guided;
+  if (key.slot != Slot::kGuided) return key.branch == Branch::kUncond && !guided;
+  return layout_.evaluations[static_cast<std::size_t>(index) + 1].guided != guided;
+}
+
+std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
+                           const CacheLayout& layout) {
+  const ExpertLayout& expert = layout.experts[key.expert];
+  switch (key.slot) {
+    case Slot::kGuided:
+    case Slot::kBranch:
+      return layout.prediction_bytes;
+    case Slot::kStack:
+    case Slot::kBlock:
+      return expert.hidden_bytes;
+    case Slot::kSignal:
+      return needs.signal.kind == SignalKind::kAttentionInput ? expert.probe_bytes
+                                                              : expert.hidden_bytes;
+  }
+  BW_CHECK(false, "unknown slot");
+}
+
+std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext& context) {
+  std::vector<CacheKey> keys;
+  CacheKey key{.expert = context.expert, .part = context.part};
+  const auto add = [&](Slot slot, std::size_t block = 0) {
+    key.slot = slot;
+    key.block = block;
+    keys.push_back(key);
+  };
+  if (needs.has(Site::kGuided)) add(Slot::kGuided);
+  for (const Branch branch : kBranches) {
+    if (branch == Branch::kUncond && !context.guided) continue;
+    key.branch = branch;
+    if (needs.has(Site::kBranch)) add(Slot::kBranch);
+    if (needs.has(Site::kStack)) add(Slot::kStack);
+    if (needs.has(Site::kBlock)) {
+      for (const std::size_t block : needs.reusable_blocks[context.expert]) {
+        add(Slot::kBlock, block);
+      }
+    }
+    const bool is_probed = needs.signal.kind != SignalKind::kNone && context.part == 0 &&
+                           needs.signal.branches[index_of(branch)];
+    if (is_probed) {
+      for (const std::size_t block : needs.signal.blocks[context.expert]) {
+        add(Slot::kSignal, block);
+      }
+    }
+  }
+  return keys;
+}
+
+// A run that computes everything keeps the most, so that run is played through in bytes.
+std::uint64_t declared_cache_bytes(const CacheNeeds& needs, const CacheGuards& guards,
+                                   const CacheLayout& layout) {
+  const Lifetimes lifetimes(guards, layout);
+  std::map<CacheKey, std::size_t> samples;
+  std::uint64_t bytes = 0;
+  std::uint64_t most = 0;
+  for (const EvaluationContext& context : layout.evaluations) {
+    for (const CacheKey& key : kept_keys(needs, context)) {
+      const std::size_t depth = key.slot == Slot::kSignal ? 1 : needs.rebuild.depth();
+      if (!lifetimes.readable_after(key, context.index) || samples[key] == depth) continue;
+      ++samples[key];
+      bytes += sample_bytes(key, needs, layout);
+    }
+    most = std::max(most, bytes);
+    std::erase_if(samples, [&](const auto& entry) {
+      const auto& [key, count] = entry;
+      if (!lifetimes.dropped_after(key, context.index)) return false;
+      bytes -= count * sample_bytes(key, needs, layout);
+      return true;
+    });
+  }
+  return most;
+}
+
+}  // namespace bw

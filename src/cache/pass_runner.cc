@@ -1,0 +1,164 @@
+#include "cache/pass_runner.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/stopwatch.h"
+
+namespace bw {
+namespace {
+
+// Adds the time a piece of work takes to a clock.
+template <typename Work>
+auto timed(double& seconds, const Work& work) {
+  const Stopwatch watch;
+  auto result = work();
+  seconds += watch.seconds();
+  return result;
+}
+
+// The rows of one branch; the whole when the lane has only one.
+Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branches) {
+  if (num_branches == 1) return hidden;
+  Hidden rows;
+  rows.reserve(hidden.size());
+  for (const at::Tensor& tensor : hidden) {
+    BW_CHECK(tensor.size(0) == static_cast<std::int64_t>(num_branches));
+    rows.push_back(tensor.narrow(0, static_cast<std::int64_t>(branch), 1));
+  }
+  return rows;
+}
+
+Hidden stack_rows(std::vector<Hidden> parts) {
+  if (parts.size() == 1) return std::move(parts.front());
+  Hidden result;
+  for (std::size_t stream = 0; stream < parts.front().size(); ++stream) {
+    std::vector<at::Tensor> tensors;
+    for (const Hidden& part : parts) tensors.push_back(part[stream]);
+    result.push_back(at::cat(tensors, 0));
+  }
+  return result;
+}
+
+}  // namespace
+
+CacheKey PassRunner::key(Slot slot, Branch branch, std::size_t block) const {
+  return {slot, context_.expert, context_.part, branch, block};
+}
+
+at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
+  measure_ = measure && context_.part == 0 && parts_.needs.signal.kind != SignalKind::kNone;
+  if (plan_.reuse == Site::kBranch) return rebuild(Slot::kBranch, 0, {}).front();
+  double& model_seconds = parts_.clocks.model_seconds;
+  const std::unique_ptr<Pass> pass = timed(model_seconds, begin_pass);
+  const Hidden hidden = walk_stack(*pass);
+  at::Tensor prediction = timed(model_seconds, [&] { return pass->head(hidden); });
+  if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
+    keep(Slot::kBranch, 0, {}, {prediction});
+  }
+  return prediction;
+}
+
+Hidden PassRunner::walk_stack(Pass& pass) {
+  double& model_seconds = parts_.clocks.model_seconds;
+  if (plan_.reuse == Site::kStack) {
+    Hidden input;
+    if (parts_.needs.rebuild.uses_input()) {
+      input = timed(model_seconds, [&] { return pass.embed(); });
+    }
+    return rebuild(Slot::kStack, 0, input);
+  }
+  const Hidden input = timed(model_seconds, [&] { return pass.embed(); });
+  Hidden hidden = input;
+  for (std::size_t block = 0; block < pass.blocks().size(); ++block) {
+    hidden = run_block(pass, block, hidden);
+  }
+  // A stack with a reused block is no true sample of itself.
+  if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kStack)) {
+    keep(Slot::kStack, 0, input, hidden);
+  }
+  return hidden;
+}
+
+Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input) {
+  const CacheNeeds& needs = parts_.needs;
+  const bool probed = is_probed(block);
+  if (plan_.reuse == Site::kBlock && plan_.blocks[block]) {
+    if (probed) measure_block(block, {});
+    return rebuild(Slot::kBlock, block, input);
+  }
+  if (probed && needs.signal.kind == SignalKind::kAttentionInput) {
+    measure_block(
+        block, {timed(parts_.clocks.indicator_seconds, [&] { return pass.probe(block, input); })});
+  }
+  Hidden output = timed(parts_.clocks.model_seconds, [&] { return pass.run_block(block, input); });
+  if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
+  if (needs.has(Site::kBlock)) {
+    const std::vector<std::size_t>& reusable = needs.reusable_blocks[context_.expert];
+    if (std::binary_search(reusable.begin(), reusable.end(), block)) {
+      keep(Slot::kBlock, block, input, output);
+    }
+  }
+  return output;
+}
+
+bool PassRunner::is_probed(std::size_t block) const {
+  if (!measure_) return false;
+  const std::vector<std::size_t>& probed = parts_.needs.signal.blocks[context_.expert];
+  return std::binary_search(probed.begin(), probed.end(), block);
+}
+
+void PassRunner::measure_block(std::size_t block, const Hidden& now) {
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
+    if (now.empty()) {
+      queues_[i].skip();
+      continue;
+    }
+    const CacheKey signal = key(Slot::kSignal, lane_[i], block);
+    Hidden rows = rows_of(now, i, lane_.size());
+    if (const std::span<const Sample> before = parts_.history.find(signal); !before.empty()) {
+      queues_[i].compare(rows, before.front(), context_.step);
+    } else {
+      queues_[i].skip();
+    }
+    if (!parts_.lifetimes.readable_after(signal, context_.index)) continue;
+    parts_.history.make_room(signal, 1);
+    parts_.history.push(signal, {context_.step, std::move(rows)});
+  }
+  parts_.clocks.indicator_seconds += watch.seconds();
+}
+
+Hidden PassRunner::rebuild(Slot slot, std::size_t block, const Hidden& input) {
+  const Stopwatch watch;
+  const Rebuild rule =
+      slot == Slot::kBranch ? parts_.needs.rebuild.without_input() : parts_.needs.rebuild;
+  std::vector<Hidden> parts;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    const std::span<const Sample> samples = parts_.history.find(key(slot, lane_[i], block));
+    parts.push_back(rule.value(samples, context_.step, rows_of(input, i, lane_.size())));
+  }
+  Hidden result = stack_rows(std::move(parts));
+  parts_.clocks.rebuild_seconds += watch.seconds();
+  return result;
+}
+
+void PassRunner::keep(Slot slot, std::size_t block, const Hidden& input, const Hidden& output) {
+  const Stopwatch watch;
+  const Rebuild rule =
+      slot == Slot::kBranch ? parts_.needs.rebuild.without_input() : parts_.needs.rebuild;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    const CacheKey kept = key(slot, lane_[i], block);
+    if (!parts_.lifetimes.readable_after(kept, context_.index)) continue;
+    parts_.history.make_room(kept, rule.depth());
+    Hidden value = rule.keep(rows_of(input, i, lane_.size()), rows_of(output, i, lane_.size()));
+    parts_.history.push(kept, {context_.step, std::move(value)});
+  }
+  parts_.clocks.rebuild_seconds += watch.seconds();
+}
+
+}  // namespace bw

@@ -1,0 +1,110 @@
+#include "cache/replay.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace bw {
+namespace {
+
+class ReplayPolicy final : public CachePolicy {
+ public:
+  ReplayPolicy(CacheTrace trace, CacheNeeds needs)
+      : trace_(std::move(trace)), needs_(std::move(needs)) {}
+
+  const CacheNeeds& needs() const override { return needs_; }
+
+  EvaluationPlan begin(const EvaluationContext& context) const override {
+    const CacheTrace::Step& step = trace_.evaluations[static_cast<std::size_t>(context.index)];
+    return {step.guided_reused, step.branches, /*measure=*/false};
+  }
+
+  void observe(const EvaluationContext&, const Observation&) override {}
+
+ private:
+  CacheTrace trace_;
+  CacheNeeds needs_;
+};
+
+[[noreturn]] void reject_difference(const Origin& origin, const std::string& what,
+                                    std::int64_t recorded, std::int64_t wanted) {
+  reject(origin, what + " is " + std::to_string(recorded) + " in the trace, but " +
+                     std::to_string(wanted) + " in this run; replay with the plan of the trace");
+}
+
+void check_step(const CacheTrace::Step& recorded, const EvaluationContext& wanted,
+                const RunShape& shape, const Origin& origin) {
+  const EvaluationContext& was = recorded.context;
+  if (was.index != wanted.index) reject_difference(origin, "the index", was.index, wanted.index);
+  if (was.step != wanted.step) reject_difference(origin, "the step", was.step, wanted.step);
+  if (was.part != wanted.part) reject_difference(origin, "the part", was.part, wanted.part);
+  if (was.guided != wanted.guided) {
+    reject_difference(origin, "guidance (1: on)", was.guided ? 1 : 0, wanted.guided ? 1 : 0);
+  }
+  if (was.expert != wanted.expert) {
+    reject_difference(origin, "the expert", static_cast<std::int64_t>(was.expert),
+                      static_cast<std::int64_t>(wanted.expert));
+  }
+  const std::size_t num_blocks = shape.blocks_per_expert[wanted.expert];
+  if (!recorded.guided_reused && recorded.num_blocks != num_blocks) {
+    reject_difference(origin, "the number of blocks",
+                      static_cast<std::int64_t>(recorded.num_blocks),
+                      static_cast<std::int64_t>(num_blocks));
+  }
+}
+
+// A decision the trace's own sites do not allow would be a bug to the controller; here it is input.
+void check_sites(const CacheTrace::Step& step, const CacheNeeds& needs, const Origin& origin) {
+  if (step.guided_reused && !needs.has(Site::kGuided)) {
+    reject(origin, "reuses the guided prediction, which 'sites' does not list");
+  }
+  for (const BranchPlan& branch : step.branches) {
+    if (!needs.has(branch.reuse)) {
+      reject(origin, std::string("reuses at '") + site_name(branch.reuse) +
+                         "', which 'sites' does not list");
+    }
+  }
+}
+
+// The blocks that the trace ever reuses; the others need not be kept.
+std::vector<std::vector<std::size_t>> reused_blocks(const CacheTrace& trace,
+                                                    std::size_t num_experts) {
+  std::vector<std::set<std::size_t>> reused(num_experts);
+  for (const CacheTrace::Step& step : trace.evaluations) {
+    for (const BranchPlan& branch : step.branches) {
+      for (std::size_t block = 0; block < branch.blocks.size(); ++block) {
+        if (branch.blocks[block]) reused[step.context.expert].insert(block);
+      }
+    }
+  }
+  std::vector<std::vector<std::size_t>> result;
+  for (const std::set<std::size_t>& blocks : reused)
+    result.emplace_back(blocks.begin(), blocks.end());
+  return result;
+}
+
+}  // namespace
+
+std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
+                                         const std::vector<EvaluationContext>& evaluations,
+                                         const RunShape& shape) {
+  if (trace.evaluations.size() != evaluations.size()) {
+    reject_difference(origin, "the number of evaluations",
+                      static_cast<std::int64_t>(trace.evaluations.size()),
+                      static_cast<std::int64_t>(evaluations.size()));
+  }
+  CacheNeeds needs{.sites = trace.sites,
+                   .rebuild = Rebuild::parse(trace.rebuild, origin.at("rebuild")),
+                   .signal = {},
+                   .reusable_blocks = {}};
+  for (std::size_t i = 0; i < evaluations.size(); ++i) {
+    const Origin at = evaluation_origin(origin, i);
+    check_step(trace.evaluations[i], evaluations[i], shape, at);
+    check_sites(trace.evaluations[i], needs, at);
+  }
+  needs.reusable_blocks = reused_blocks(trace, shape.blocks_per_expert.size());
+  return std::make_unique<ReplayPolicy>(std::move(trace), std::move(needs));
+}
+
+}  // namespace bw
