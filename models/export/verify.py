@@ -22,9 +22,9 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 
 def _tensors(record: Record) -> list[tuple[str, Tensor]]:
-    named = [("prediction", record.prediction)]
-    named += [(f"block {i}, stream {s}", x) for i, h in enumerate(record.blocks) for s, x in enumerate(h)]
-    return named + [(f"probe {i}", x) for i, x in enumerate(record.probes)]
+    named = [(f"block {i}, stream {s}", x) for i, h in enumerate(record.blocks) for s, x in enumerate(h)]
+    named += [(f"probe {i}", x) for i, x in enumerate(record.probes)]
+    return [*named, ("prediction", record.prediction)]
 
 
 def compare(name: str, got: Record, wanted: Record, tolerance: float) -> float:
