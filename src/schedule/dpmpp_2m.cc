@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 
 #include <array>
-#include <cmath>
 
 #include "base/check.h"
 #include "schedule/flow_schedule.h"
@@ -94,10 +93,8 @@ std::unique_ptr<Schedule> make(const Json& config, const Origin& origin, Schedul
   std::vector<double> levels;
   for (auto value = data.rbegin(); value + 1 != data.rend(); ++value) levels.push_back(1 - *value);
   levels = table.shaped_f64(levels);
-  std::vector<double> timesteps;
-  for (const double level : levels) timesteps.push_back(std::trunc(level * train));
   std::vector<double> sigmas = table.finished(levels);
-  std::vector<Evaluation> evaluations = single_evaluations(sigmas, timesteps);
+  std::vector<Evaluation> evaluations = single_evaluations(sigmas, whole_timesteps(levels, params));
   return std::make_unique<Dpmpp2M>(std::move(evaluations), std::move(sigmas), params.solver_order);
 }
 

@@ -88,8 +88,11 @@ void read_flow_config(FlowParams& params, const Json& config, std::span<const Ke
   if (!config.is_object()) {
     reject(origin, "must be an object of scheduler settings, got " + json_type_name(config));
   }
-  if (config.contains("flow_shift")) {
-    if (config.contains("shift")) {
+  const auto is_set = [&config](const char* key) {
+    return config.contains(key) && !config[key].is_null();
+  };
+  if (is_set("flow_shift")) {
+    if (is_set("shift")) {
       reject(origin.at("flow_shift"), "is another name of shift, which is given too; remove one");
     }
     params.shift_key = "flow_shift";
@@ -97,7 +100,7 @@ void read_flow_config(FlowParams& params, const Json& config, std::span<const Ke
   const Json known = params_to_json(params);
   Json own = Json::object();
   for (const auto& [key, value] : config.items()) {
-    if (known.contains(key)) {
+    if (known.contains(key) || key == "shift" || key == "flow_shift") {
       if (!value.is_null()) own[key] = value;
     } else if (const KeyRule* rule = find_rule(key, rules); rule != nullptr) {
       check_rule(*rule, value, origin);

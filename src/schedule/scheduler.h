@@ -3,9 +3,9 @@
 // run changes lives in a SchedulerState, a value, so that several runs may share one schedule and a
 // copied state is a fork.
 //
-// Flow matching: x = (1-sigma)*x0 + sigma*noise, the model returns v = noise - x0, and x0 = x -
-// sigma*v. Noise levels are rounded to float32 as diffusers does, coefficients are double, states
-// keep the dtype of the noise.
+// Flow matching: x = (1-sigma)*x0 + sigma*noise; the model returns v = noise - x0, so that
+// x0 = x - sigma*v. Noise levels are rounded to float32 as diffusers does, coefficients are double,
+// states keep the dtype of the noise.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -25,12 +25,12 @@ bool has_param(const SchedulerInfo& info, std::string_view key) {
 }  // namespace
 
 std::span<const SchedulerInfo> schedulers() {
-  static const std::vector<SchedulerInfo> table = {
+  static const std::vector<SchedulerInfo> kTable = {
 #define BW_SCHEDULER(name) name##_scheduler(),
 #include "schedule/schedulers.inc"
 #undef BW_SCHEDULER
   };
-  return table;
+  return kTable;
 }
 
 const SchedulerInfo& find_scheduler(std::string_view name, const Origin& origin) {

@@ -153,4 +153,13 @@ double flow_match_timestep(double sigma, const FlowParams& params) {
   return static_cast<float>(sigma) * static_cast<float>(params.num_train_timesteps);
 }
 
+std::vector<double> whole_timesteps(const std::vector<double>& levels, const FlowParams& params) {
+  std::vector<double> timesteps;
+  timesteps.reserve(levels.size());
+  for (const double level : levels) {
+    timesteps.push_back(std::trunc(level * static_cast<double>(params.num_train_timesteps)));
+  }
+  return timesteps;
+}
+
 }  // namespace bw

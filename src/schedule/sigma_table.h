@@ -44,4 +44,9 @@ struct SigmaTable {
 // sigma * num_train_timesteps in float32.
 [[nodiscard]] double flow_match_timestep(double sigma, const FlowParams& params);
 
+// The multistep solvers' time steps: level * num_train_timesteps without the fraction, from levels
+// not yet rounded to float32.
+[[nodiscard]] std::vector<double> whole_timesteps(const std::vector<double>& levels,
+                                                  const FlowParams& params);
+
 }  // namespace bw

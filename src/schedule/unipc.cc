@@ -146,12 +146,8 @@ std::unique_ptr<Schedule> make(const Json& config, const Origin& origin, Schedul
   UniPcParams params;
   read_flow_config(params, config, kRules, origin);
   const std::vector<double> levels = unipc_levels(params, request, origin);
-  std::vector<double> timesteps;
-  for (const double level : levels) {
-    timesteps.push_back(std::trunc(level * static_cast<double>(params.num_train_timesteps)));
-  }
   std::vector<double> sigmas = SigmaTable{params, origin, request}.finished(levels);
-  std::vector<Evaluation> evaluations = single_evaluations(sigmas, timesteps);
+  std::vector<Evaluation> evaluations = single_evaluations(sigmas, whole_timesteps(levels, params));
   return std::make_unique<UniPc>(std::move(evaluations), std::move(sigmas), params.solver_order);
 }
 

@@ -185,6 +185,12 @@ TEST(SchedulerConfig, FlowShift_EveryScheduler_IsAnotherNameOfShift) {
   }
 }
 
+TEST(SchedulerConfig, NullShift_BesideItsOtherName_IsUnset) {
+  const std::vector<double> expected = sigmas_of("unipc", {{"shift", 5.0}});
+  EXPECT_EQ(sigmas_of("unipc", {{"shift", 5.0}, {"flow_shift", nullptr}}), expected);
+  EXPECT_EQ(sigmas_of("unipc", {{"shift", nullptr}, {"flow_shift", 5.0}}), expected);
+}
+
 TEST(SchedulerConfig, WithShift_AnyFormerShift_IsReplaced) {
   const Json former = {{"use_dynamic_shifting", true}, {"flow_shift", 2.0}};
   for (const SchedulerInfo& info : schedulers()) {
