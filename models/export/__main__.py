@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
+
 from models.export.bundle import write
 from models.export.parts import Family, seeded
 from models.export.verify import verify_decoder, verify_denoiser, verify_goldens

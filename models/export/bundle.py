@@ -9,9 +9,10 @@ from typing import Any
 
 import jsonschema
 import torch
+from torch import Tensor
+
 from models.export.parts import DTYPES, Family, Golden
 from models.export.trace import export
-from torch import Tensor
 
 SCHEMA = Path(__file__).parents[2] / "configs/schema/model.schema.json"
 SAFETENSORS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64", torch.uint8: "U8"}

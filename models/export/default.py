@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from models.default import checkpoint
-from models.default.dit import DiT, TextEncoder, rms, rotate, split_heads
+from models.default.dit import TextEncoder, rms, rotate, split_heads
 from models.default.vae import Decoder
 from models.export.parts import Part, Tree, graft, grid_of, seeded
-from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...]
 StageResult = tuple[Tensors, Tensors]
@@ -24,7 +25,7 @@ TIME_STEPS = 1000.0  # the scheduler's t is 1000 sigma, the model's is sigma
 class Conditions(Tree):
     """Rotary tables, keys and values of the text for every block."""
 
-    def __init__(self, model: DiT) -> None:
+    def __init__(self, model: Any) -> None:
         """Take what makes keys and values, and the rotary frequencies."""
         super().__init__()
         self.depth, self.heads = model.cfg.depth, model.cfg.heads
@@ -47,7 +48,7 @@ class Conditions(Tree):
 class Time(Tree):
     """Time embedding and the modulation of the blocks."""
 
-    def __init__(self, model: DiT) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the time layers."""
         super().__init__()
         graft(self, model, ["t1", "t2", "tmod"])
@@ -65,7 +66,7 @@ class Time(Tree):
 class Embed(Tree):
     """Latent and its place in the clip to tokens."""
 
-    def __init__(self, model: DiT) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the input layers."""
         super().__init__()
         graft(self, model, ["inp", "pos"])
@@ -85,7 +86,7 @@ class Embed(Tree):
 class Head(Tree):
     """Tokens to prediction."""
 
-    def __init__(self, model: DiT) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the output layer and its modulation."""
         super().__init__()
         graft(self, model, ["table", "out"])
@@ -101,7 +102,7 @@ class Head(Tree):
 class Block(Tree):
     """One block: three stages. Modulation [B,6,d]; context: keys, values, cos, sin."""
 
-    def __init__(self, model: DiT, index: int) -> None:
+    def __init__(self, model: Any, index: int) -> None:
         """Take everything but the keys and values of the text."""
         super().__init__()
         block = model.blocks[index]
@@ -163,7 +164,7 @@ class Block(Tree):
         """The gated sum."""
         return (hidden[0] + gate[0] * output[0],)
 
-    def qkv(self, hidden: Tensors, modulation: Tensors, context: Tensors) -> Tensors:
+    def qkv(self, hidden: Tensors, modulation: Tensors, context: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys, values [B,h,N,D], normalised and rotated."""
         query, key, value = (
             split_heads(x, self.heads) for x in self.to_qkv(self.probe(hidden, modulation)).chunk(3, -1)
@@ -239,7 +240,7 @@ def parts(model: checkpoint.Checkpoint, dtype: torch.dtype) -> dict[str, Part]:
     with torch.no_grad():
         context, (embedding, modulation) = conditions((text,), grid)[0], time((t,))
         stages = {s: getattr(block, s)(hidden, modulation, context) for s in STAGES}
-        attended = F.scaled_dot_product_attention(*block.qkv(hidden, modulation, context)[:3])
+        attended = F.scaled_dot_product_attention(*block.qkv(hidden, modulation, context))
     methods: dict[str, tuple[Any, ...]] = {"probe": (hidden, modulation), "attention_out": (attended, modulation)}
     methods.update(dict.fromkeys(("forward", "qkv", *STAGES), (hidden, modulation, context)))
     methods.update({f"{name}_gate": (modulation,) for name in STAGES})

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from models.default import checkpoint
-from models.default.dit import DiT, from_tokens, grid_coords, to_tokens
+from models.default.dit import from_tokens, grid_coords, to_tokens
 from models.default.tokenizer import Tokenizer
 from models.export import default, golden
 from models.export.parts import DTYPES, Example, Family, Golden, Part, Record, seeded
-from torch import Tensor
 
 PROMPT = "a fox moving from left to right in the snow at sunset"
 ATTRIBUTION = (
@@ -46,7 +47,7 @@ class Original:
     @torch.no_grad()
     def __call__(self, example: Example) -> Record:
         """One evaluation; the model's time is sigma, its layout frames first."""
-        dit: DiT = self.models[example.latent.dtype].dit
+        dit: Any = self.models[example.latent.dtype].dit
         shape = example.latent.shape[2:]
         c = dit.conditions(example.text, grid_coords(*shape))
         embedding, mod = dit.time(example.t / 1000)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from models.export.parts import Example, Golden, Record
 from models.reference.schedulers import CLASSES, explicit_sigmas, float64_defaults
-from torch import Tensor
 
 Model = Callable[[Tensor, Tensor, Tensor], Tensor]  # latent f32 [B,C,F,H,W], t [B] f32, text -> prediction
 
@@ -44,7 +45,7 @@ def denoiser(original: Callable[[Example], Record], examples: Sequence[Example])
 def make_scheduler(config: dict[str, Any], steps: int) -> Any:
     """A diffusers scheduler from the manifest's entry, its sigma table widened to float64."""
     keys = {k: v for k, v in config.items() if k not in ("_class_name", "sigmas")}
-    scheduler = CLASSES[config["_class_name"]](**keys)
+    scheduler: Any = CLASSES[config["_class_name"]](**keys)
     kind = config.get("sigmas", "diffusers")
     scheduler.set_timesteps(steps, **({} if kind == "diffusers" else {"sigmas": explicit_sigmas(kind, steps)}))
     scheduler.sigmas = scheduler.sigmas.double()

@@ -5,11 +5,12 @@ Read trace.py for what becomes of a Part, wan.py for a complete adapter.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+M = TypeVar("M", bound=nn.Module)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -111,7 +112,7 @@ def seeded(*shape: int, seed: int, scale: float = 1.0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
-def convert(module: nn.Module, dtype: torch.dtype, keep_fp32: Iterable[str] = ()) -> nn.Module:
+def convert(module: M, dtype: torch.dtype, keep_fp32: Iterable[str] = ()) -> M:
     """Parameters and buffers in `dtype`, save those with one of `keep_fp32` in their path (diffusers' rule)."""
     islands = set(keep_fp32)
     tensors = [*module.named_parameters(), *module.named_buffers()]

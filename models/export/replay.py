@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from models.export.parts import Example, Record, latent_grid
 from safetensors import safe_open
 from torch import Tensor
+
+from models.export.parts import Example, Record, latent_grid
 
 Tensors = tuple[Tensor, ...]
 WALKS = ("forward", "staged", "cut")

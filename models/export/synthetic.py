@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from models.export import golden, tiny, tiny_decoder
 from models.export import synthetic_model as sm
 from models.export.parts import (
@@ -14,13 +16,13 @@ from models.export.parts import (
     Golden,
     Part,
     Record,
+    Tree,
     convert,
     graft,
     grid_of,
     latent_grid,
     seeded,
 )
-from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...]
 StageResult = tuple[Tensors, Tensors]
@@ -30,7 +32,7 @@ TABLES = ("axes", "frequencies")  # fp32 in every run
 DUAL_STAGES, SINGLE_STAGES = ["joint_attention", "feed_forward"], ["parallel"]
 
 
-class Conditions(nn.Module):
+class Conditions(Tree):
     """Rotary tables; for a single block also the bias of the text."""
 
     def __init__(self, model: sm.Synthetic, expert: str) -> None:
@@ -56,7 +58,7 @@ class Conditions(nn.Module):
         )
 
 
-class Time(nn.Module):
+class Time(Tree):
     """Modulation of the head: shift, scale [B,1,16]; of the blocks: [B,6,16] and [B,6,24]."""
 
     def __init__(self, model: sm.Synthetic, expert: str) -> None:
@@ -77,7 +79,7 @@ class Time(nn.Module):
         return head.unflatten(-1, (2, 1, sm.VIDEO)).unbind(1), blocks
 
 
-class Embed(nn.Module):
+class Embed(Tree):
     """Two streams from latent and text."""
 
     def __init__(self, model: sm.Synthetic) -> None:
@@ -90,7 +92,7 @@ class Embed(nn.Module):
         return self.video_in(inputs[0].flatten(2).transpose(1, 2)), self.text_in(inputs[1])
 
 
-class Head(nn.Module):
+class Head(Tree):
     """Prediction from the video stream."""
 
     def __init__(self, model: sm.Synthetic) -> None:
@@ -114,7 +116,7 @@ def add(hidden: Tensors, output: Tensors, gate: Tensors) -> Tensors:
     return sums + hidden[len(output) :]
 
 
-class Dual(nn.Module):
+class Dual(Tree):
     """The dual block in stages."""
 
     def __init__(self, block: sm.Dual) -> None:
@@ -159,7 +161,7 @@ class Dual(nn.Module):
         """Gated sums."""
         return add(hidden, output, gate)
 
-    def qkv(self, hidden: Tensors, modulation: Tensors, context: Tensors) -> Tensors:
+    def qkv(self, hidden: Tensors, modulation: Tensors, context: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """Video tokens first, then text tokens."""
         shift, scale = split(modulation[1])[:2]
         text = self.text_qkv(sm.modulate(hidden[1], shift, scale))
@@ -174,7 +176,7 @@ class Dual(nn.Module):
         return output, self.joint_attention_gate(modulation)
 
 
-class Single(nn.Module):
+class Single(Tree):
     """The single block: one stage, which changes the video only; its attention is not separable."""
 
     def __init__(self, block: sm.Single) -> None:
@@ -208,7 +210,7 @@ class Single(nn.Module):
         return add(hidden, output, gate)
 
 
-def block_part(block: nn.Module, stages: list[str], call: tuple[Any, ...], sizes: frozenset[int]) -> Part:
+def block_part(block: Dual | Single, stages: list[str], call: tuple[Any, ...], sizes: frozenset[int]) -> Part:
     """A block's archive; call: hidden, modulation, context."""
     hidden, modulation, _ = call
     methods: dict[str, tuple[Any, ...]] = {"forward": call, "probe": (hidden, modulation)}
@@ -241,7 +243,7 @@ def parts(model: sm.Synthetic, decoder: tiny_decoder.TinyDecoder, dtype: torch.d
         contexts, (head_modulation, modulation) = conditions((text,), grid), time((t,))
     result["embed"] = Part(embed, {"forward": ((latent, text), grid)}, sizes)
     result["head"] = Part(head, {"forward": (hidden, head_modulation, latent)}, sizes)
-    blocks = model.experts["low"].blocks
+    blocks: Any = model.experts["low"].blocks
     result["dual"] = block_part(Dual(blocks[0]), DUAL_STAGES, (hidden, modulation, contexts[0]), sizes)
     result["single"] = block_part(Single(blocks[1]), SINGLE_STAGES, (hidden, modulation, contexts[1]), sizes)
     result["decoder"] = tiny_decoder.part(decoder, dtype)

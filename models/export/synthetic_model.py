@@ -4,9 +4,13 @@ It exists to be wider than any one family: streams of different width, a stage t
 of different length, a kind without a separable attention, blocks that differ in number between experts.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from models.export.parts import Tree
 
 CHANNELS, TEXT_DIM, TEXT_TOKENS = 8, 12, 6
 VIDEO, TEXT, HEADS, HEAD_DIM = 16, 24, 2, 8
@@ -41,7 +45,7 @@ def mlp(dim: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(approximate="tanh"), nn.Linear(2 * dim, dim))
 
 
-class Dual(nn.Module):
+class Dual(Tree):
     """Joint attention of both streams, then an MLP for each."""
 
     def __init__(self) -> None:
@@ -69,7 +73,7 @@ class Dual(nn.Module):
         return video, text + self.text_mlp(modulate(text, t[3], t[4])) * t[5]
 
 
-class Single(nn.Module):
+class Single(Tree):
     """Attention and MLP side by side on the video; the text passes, and enters as a bias."""
 
     def __init__(self) -> None:
@@ -91,7 +95,7 @@ class Single(nn.Module):
         return video + (self.out(join_heads(attended)) + self.mlp(x)) * gate, text
 
 
-class Expert(nn.Module):
+class Expert(Tree):
     """Time embedding and blocks of one expert."""
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
@@ -101,7 +105,7 @@ class Expert(nn.Module):
         self.blocks = nn.ModuleList(Dual() if kind == "dual" else Single() for kind in kinds)
 
 
-class Synthetic(nn.Module):
+class Synthetic(Tree):
     """The whole model."""
 
     def __init__(self) -> None:
@@ -116,7 +120,7 @@ class Synthetic(nn.Module):
 
     def forward(self, latent: Tensor, t: Tensor, words: Tensor, grid: Tensor) -> tuple[Tensor, list[tuple]]:
         """latent [B,8,F,H,W], t [B], words [B,6,12], grid [N,3] -> prediction, hidden state after every block."""
-        expert = self.experts["high" if float(t[0]) >= SPLIT else "low"]
+        expert: Any = self.experts["high" if float(t[0]) >= SPLIT else "low"]
         angle = t[:, None].float() * 0.01 * self.frequencies
         features = torch.cat([angle.cos(), angle.sin()], -1).to(latent.dtype)
         v, w, h = expert.time_out(F.silu(expert.time_in(features))).split((6 * VIDEO, 6 * TEXT, 2 * VIDEO), -1)

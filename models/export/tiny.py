@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import sentencepiece
 import torch
-from models.export.parts import seeded
 from torch import Tensor, nn
+
+from models.export.parts import seeded
 
 _SUBJECTS = "fox cat dog rabbit horse elephant penguin whale duck owl frog car bus train rocket balloon"
 _WORDS = {

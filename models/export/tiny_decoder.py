@@ -6,13 +6,14 @@ any length. The linear path keeps the layout of the latent visible.
 
 import torch
 import torch.nn.functional as F
-from models.export.parts import Part, seeded
 from torch import Tensor, nn
+
+from models.export.parts import Part, Tree, seeded
 
 WIDTH, FINE = 24, 12
 
 
-class TinyDecoder(nn.Module):
+class TinyDecoder(Tree):
     """latent [1,C,F,H,W] -> frames [1,4F,3,8H,8W] in [0,1]."""
 
     def __init__(self, channels: int) -> None:
@@ -47,7 +48,7 @@ def _before(x: Tensor, cache: Tensor) -> Tensor:
     return torch.cat([cache, x[:-1]], 0)
 
 
-class Decoder(nn.Module):
+class Decoder(Tree):
     """The archive: `initial` and `step`, weights under `decoder.`."""
 
     def __init__(self, decoder: TinyDecoder) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
-from models.export import golden, tiny, tiny_decoder, umt5, wan
-from models.export.parts import Example, Family, Golden, Part, Record, convert, seeded
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
+
+from models.export import golden, tiny, tiny_decoder, umt5, wan
+from models.export.parts import Example, Family, Golden, Part, Record, convert, seeded
 
 CHANNELS, TEXT_DIM, TOKENS, VOCABULARY = 16, 32, 32, 512
 PROMPTS = (
@@ -29,8 +30,8 @@ STEPS, GUIDANCE = 8, 4.0
 class TinyWan:
     """The models and the tokenizer, in float32."""
 
-    transformer: WanTransformer3DModel
-    text: UMT5EncoderModel
+    transformer: Any
+    text: Any
     decoder: tiny_decoder.TinyDecoder
     tokenizer: bytes
 
@@ -57,7 +58,7 @@ def _transformer_scale(name: str, parameter: Tensor) -> float | None:
 
 def make() -> TinyWan:
     """Build all parts; no state outside is used or changed."""
-    transformer = WanTransformer3DModel(
+    transformer: Any = WanTransformer3DModel(
         patch_size=(1, 2, 2),
         num_attention_heads=2,
         attention_head_dim=16,
@@ -72,17 +73,18 @@ def make() -> TinyWan:
         rope_max_seq_len=64,
     )
     tiny.randomise(transformer, _transformer_scale, "transformer.")
-    config = UMT5Config(
-        vocab_size=VOCABULARY,
-        d_model=TEXT_DIM,
-        d_kv=8,
-        d_ff=32,
-        num_layers=2,
-        num_heads=4,
-        feed_forward_proj="gated-gelu",
-        attn_implementation="eager",
-    )
-    text = UMT5EncoderModel(config)
+    settings: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "d_model": TEXT_DIM,
+        "d_kv": 8,
+        "d_ff": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "feed_forward_proj": "gated-gelu",
+        "attn_implementation": "eager",
+    }
+    config = UMT5Config(**settings)
+    text: Any = UMT5EncoderModel(config)
     tiny.randomise(text, lambda name, p: 1.0 if name == "shared.weight" else None, "text.")
     decoder = tiny_decoder.TinyDecoder(CHANNELS)
     tiny.randomise(decoder, tiny_decoder.scale, "decoder.")
@@ -94,7 +96,7 @@ def make() -> TinyWan:
 class Original:
     """diffusers' own forward, with hooks that keep block outputs and attention inputs."""
 
-    def __init__(self, model: WanTransformer3DModel) -> None:
+    def __init__(self, model: Any) -> None:
         """Keep one copy per dtype."""
         self.models = {dtype: wan.in_dtype(model, dtype) for dtype in (torch.float32, torch.bfloat16)}
 
@@ -121,7 +123,7 @@ def _weights(models: TinyWan) -> dict[str, Tensor]:
 
 
 def _parts(models: TinyWan, original: Original, dtype: torch.dtype) -> dict[str, Part]:
-    text = UMT5EncoderModel(models.text.config)
+    text: Any = UMT5EncoderModel(models.text.config)
     text.load_state_dict(models.text.state_dict())
     decoder = tiny_decoder.TinyDecoder(CHANNELS)
     decoder.load_state_dict(models.decoder.state_dict())

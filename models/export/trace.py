@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import torch
+
 from models.export.parts import Part
 
 # Operators that would make the code depend on the machine or the example it was traced with.

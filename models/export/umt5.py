@@ -5,17 +5,18 @@ arithmetic is repeated here on the original's own submodules, and compared with 
 """
 
 import math
+from typing import Any
 
 import torch
-from models.export.parts import Part, graft
-from torch import Tensor, nn
-from transformers import UMT5EncoderModel
+from torch import Tensor
+
+from models.export.parts import Part, Tree, graft
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Tree):
     """ids, mask int64 [B,T] -> text [B,T,C]."""
 
-    def __init__(self, model: UMT5EncoderModel) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the embedding, the layers and the last norm."""
         super().__init__()
         graft(self, model, ["shared", "encoder.block", "encoder.final_layer_norm"])
@@ -44,7 +45,7 @@ class TextEncoder(nn.Module):
         bucket = torch.where(distance < exact, distance, large.clamp(max=buckets - 1))
         return (relative > 0).to(torch.long) * buckets + bucket
 
-    def _attend(self, attention: nn.Module, x: Tensor, bucket: Tensor, bias: Tensor) -> Tensor:
+    def _attend(self, attention: Any, x: Tensor, bucket: Tensor, bias: Tensor) -> Tensor:
         query, key, value = (
             layer(x).unflatten(-1, (self.config.num_heads, -1)).transpose(1, 2)
             for layer in (attention.q, attention.k, attention.v)
@@ -54,7 +55,7 @@ class TextEncoder(nn.Module):
         return attention.o(torch.matmul(scores.softmax(-1), value).transpose(1, 2).flatten(2))
 
 
-def part(model: UMT5EncoderModel) -> Part:
+def part(model: Any) -> Part:
     """The archive of the text encoder."""
     ids = torch.randint(2, 50, (3, 17), generator=torch.Generator().manual_seed(1))
     mask = (torch.arange(17)[None] < torch.tensor([[17], [5], [1]])).long()

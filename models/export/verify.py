@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import torch
-from models.export.parts import DTYPES, Family, Record
-from models.export.replay import WALKS, Bundle
 from safetensors.torch import load_file
 from torch import Tensor
+
+from models.export.parts import DTYPES, Family, Record
+from models.export.replay import WALKS, Bundle
 
 # Against the original: the same arithmetic in another grouping may round differently, in bf16 visibly.
 TOLERANCE = {"float32": 2e-5, "bfloat16": 5e-2}

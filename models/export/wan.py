@@ -11,8 +11,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
-from models.export.parts import Part, convert, graft, grid_of, seeded
-from torch import Tensor, nn
+from torch import Tensor
+
+from models.export.parts import Part, Tree, convert, graft, grid_of, seeded
 
 Tensors = tuple[Tensor, ...]
 StageResult = tuple[Tensors, Tensors]
@@ -20,10 +21,10 @@ STAGES = ["self_attention", "cross_attention", "feed_forward"]
 AXES = ("frame", "row", "column")
 
 
-class Conditions(nn.Module):
+class Conditions(Tree):
     """Rotary tables of the tokens, keys and values of the text for every block."""
 
-    def __init__(self, model: WanTransformer3DModel) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the text embedder and what makes keys and values."""
         super().__init__()
         self.depth, self.heads = len(model.blocks), model.config.num_attention_heads
@@ -61,10 +62,10 @@ class Conditions(nn.Module):
         return tuple(x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (key, value))
 
 
-class Time(nn.Module):
+class Time(Tree):
     """Modulation of the head (the time embedding) and of the blocks (its projection)."""
 
-    def __init__(self, model: WanTransformer3DModel) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the time embedder; the frequencies become a buffer, so that no device is baked."""
         super().__init__()
         graft(self, model, [f"condition_embedder.{p}" for p in ("time_embedder", "act_fn", "time_proj")])
@@ -81,10 +82,10 @@ class Time(nn.Module):
         return (embedding,), (embedder.time_proj(embedder.act_fn(embedding)).unflatten(1, (6, -1)),)
 
 
-class Embed(nn.Module):
+class Embed(Tree):
     """Latent to tokens."""
 
-    def __init__(self, model: WanTransformer3DModel) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the patch embedding."""
         super().__init__()
         graft(self, model, ["patch_embedding"])
@@ -94,10 +95,10 @@ class Embed(nn.Module):
         return (self.patch_embedding(inputs[0]).flatten(2).transpose(1, 2).contiguous(),)
 
 
-class Head(nn.Module):
+class Head(Tree):
     """Tokens to prediction."""
 
-    def __init__(self, model: WanTransformer3DModel) -> None:
+    def __init__(self, model: Any) -> None:
         """Take the output norm, its modulation and the projection."""
         super().__init__()
         graft(self, model, ["norm_out", "proj_out", "scale_shift_table"])
@@ -113,10 +114,10 @@ class Head(nn.Module):
         return x.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
-class Block(nn.Module):
+class Block(Tree):
     """One transformer block: three stages. Modulation [B,6,D]; context: keys, values, cos, sin."""
 
-    def __init__(self, model: WanTransformer3DModel, index: int) -> None:
+    def __init__(self, model: Any, index: int) -> None:
         """Take everything of a block but the keys and values of its text."""
         super().__init__()
         names = ["norm1", "attn1", "attn2.to_q", "attn2.norm_q", "attn2.to_out", "norm2", "ffn", "norm3"]
@@ -178,7 +179,7 @@ class Block(nn.Module):
         """The gated sum in fp32."""
         return ((hidden[0].float() + output[0].float() * gate[0]).type_as(hidden[0]),)
 
-    def qkv(self, hidden: Tensors, modulation: Tensors, context: Tensors) -> Tensors:
+    def qkv(self, hidden: Tensors, modulation: Tensors, context: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys, values [B,h,n,D], normalised and rotated."""
         x, attention = self.probe(hidden, modulation), self.attn1
         query, key = attention.norm_q(attention.to_q(x)), attention.norm_k(attention.to_k(x))
@@ -194,7 +195,7 @@ class Block(nn.Module):
         return (self.scale_shift_table + modulation[0].float()).chunk(6, dim=1)
 
 
-def _out(projection: nn.ModuleList, attended: Tensor) -> Tensor:
+def _out(projection: Any, attended: Tensor) -> Tensor:
     return projection[0](attended.transpose(1, 2).flatten(2, 3))
 
 
@@ -204,7 +205,7 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).type_as(x)
 
 
-def in_dtype(model: WanTransformer3DModel, dtype: torch.dtype) -> WanTransformer3DModel:
+def in_dtype(model: Any, dtype: torch.dtype) -> Any:
     """A copy for inference in `dtype`, as `from_pretrained(torch_dtype=…)` would give it."""
     copy = WanTransformer3DModel.from_config(model.config)
     copy.load_state_dict(model.state_dict())
@@ -212,7 +213,7 @@ def in_dtype(model: WanTransformer3DModel, dtype: torch.dtype) -> WanTransformer
     return copy.requires_grad_(False).eval()
 
 
-def transformer_parts(model: WanTransformer3DModel, dtype: torch.dtype) -> dict[str, Part]:
+def transformer_parts(model: Any, dtype: torch.dtype) -> dict[str, Part]:
     """Archives of the transformer; example sizes are primes, so that a baked one is seen."""
     config, batch, frames, rows, columns, words = model.config, 3, 5, 13, 17, 37
     tokens, dim = frames * rows * columns, config.num_attention_heads * config.attention_head_dim
@@ -242,7 +243,7 @@ def transformer_parts(model: WanTransformer3DModel, dtype: torch.dtype) -> dict[
     }
 
 
-def transformer_manifest(model: WanTransformer3DModel, text_tokens: int) -> dict[str, Any]:
+def transformer_manifest(model: Any, text_tokens: int) -> dict[str, Any]:
     """The manifest's entries that the transformer decides."""
     config = model.config
     dim = config.num_attention_heads * config.attention_head_dim

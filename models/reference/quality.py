@@ -10,16 +10,17 @@ covariance, only where the whole window lies inside the frame; mean over channel
 
 import argparse
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage
 import torch
-from models.export.bundle import write_tensors
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import mean_squared_error, structural_similarity
+
+from models.export.bundle import write_tensors
 
 Clip = NDArray[np.uint8]  # [frames,H,W,3]
 
@@ -82,7 +83,7 @@ def main() -> None:
     tensors = {f"{n}.{s}": torch.from_numpy(x) for n, pair in pairs.items() for s, x in zip("ab", pair, strict=True)}
     write_tensors(out / "quality.safetensors", tensors)
     golden = {
-        "made_with": {"scikit-image": skimage.__version__},
+        "made_with": {"scikit-image": version("scikit-image")},
         "tolerance": {"psnr": 1e-6, "ssim": 1e-8},
         "cases": {name: measure(*pair) for name, pair in pairs.items()},
     }

@@ -42,7 +42,7 @@ START = (-1.4, -0.3, 0.6, 1.9)
 ROUNDS_TO_FLOAT32 = 2e-6
 EXACT = 1e-9
 
-CLASSES = {
+CLASSES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         FlowMatchEulerDiscreteScheduler,

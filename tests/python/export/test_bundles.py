@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
 from models.export import bundle, synthetic, tiny_wan, verify
 from models.export.parts import Family
 from models.export.replay import Bundle
 from models.export.trace import sources
-from safetensors import safe_open
-from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "tests/data/bundles/tiny-wan"

@@ -11,10 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 import torch
-from models.export import bundle, tiny, trace
-from models.export.parts import Part, Tree, graft, grid_of
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from models.export import bundle, tiny, trace
+from models.export.parts import Part, Tree, graft, grid_of
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFEST = json.loads((ROOT / "tests/data/bundles/tiny-wan/model.json").read_text())

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models.reference import quality, schedulers
 from safetensors.numpy import load_file
+
+from models.reference import quality, schedulers
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests/data/golden"
 
