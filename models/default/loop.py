@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from .checkpoint import load_state, save_state
+from .threads import Threads
 
 MAX_BAD_BATCHES = 3
 
@@ -83,6 +85,7 @@ class Run:
     def __init__(self, trainer: Trainer, out: Path, budget: Budget, schedule: Schedule):
         self.trainer, self.out, self.budget, self.schedule = trainer, out, budget, schedule
         self.step, self.mean, self.samples, self.bad, self.spikes = 0, None, 0, 0, 0
+        self.threads = Threads() if budget.steps is None else None
         out.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -112,6 +115,8 @@ class Run:
             if self.schedule.stop():
                 self.save()
                 return False
+            if self.threads and self.step % 5 == 0:
+                self.threads.adapt()
             self._one(fraction)
             now = time.monotonic()
             if self.step % self.schedule.log_every == 0:
@@ -147,7 +152,14 @@ class Run:
         self.samples += self.trainer.describe()["samples"]
 
     def _log(self, fraction: float, rate: float) -> None:
-        self.write(step=self.step, fraction=fraction, loss=self.mean, rate=rate, **self.trainer.describe())
+        self.write(
+            step=self.step,
+            fraction=fraction,
+            loss=self.mean,
+            rate=rate,
+            threads=torch.get_num_threads(),
+            **self.trainer.describe(),
+        )
 
     def report(self) -> None:
         self.write(step=self.step, minutes=self.budget.elapsed() / 60, **self.trainer.evaluate())

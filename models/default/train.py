@@ -65,7 +65,7 @@ class Chain:
 
     def schedule(self, **values: Any) -> Schedule:
         rehearsal = self.plan["steps"] is not None or sum(self.plan["minutes"].values()) < 10
-        return Schedule(log_every=10 if rehearsal else 50, **values)
+        return Schedule(log_every=10 if rehearsal else 50, save_every=self.plan["save_every"], **values)
 
     def say(self, text: str) -> None:
         print(f"[train] {text}", flush=True)
@@ -181,6 +181,7 @@ def defaults(minutes: float | None, steps: int | None) -> dict[str, Any]:
         "steps": None,
         "device": "cpu",
         "workers": os.cpu_count() or 1,
+        "save_every": 240.0,
         "compile": False,
         "decoder_only": False,
         "font": None,
@@ -202,6 +203,7 @@ def parse() -> argparse.Namespace:
     for name, text in (("clips", "for the autoencoder"), ("latents", "clips for the transformer"),
                        ("size", "pixels"), ("frames", "4n+1"), ("workers", "rendering processes")):  # fmt: skip
         p.add_argument(f"--{name}", type=int, help=text)
+    p.add_argument("--save-every", type=float, help="seconds between checkpoints (default: 240)")
     p.add_argument("--font", help="NotoColorEmoji.ttf")
     p.add_argument("--init", help="packed checkpoint whose autoencoder the training starts from")
     p.add_argument("--compile", action="store_true", default=None, help="compile the blocks (needs a C++ compiler)")
@@ -213,7 +215,9 @@ def make_plan(a: argparse.Namespace) -> dict[str, Any]:
     path = a.out / "plan.json"
     if path.exists() and not a.resume:
         raise SystemExit(f"{a.out} already holds a training: --resume goes on with it, --out chooses another place")
-    plan = json.loads(path.read_text()) if path.exists() else defaults(a.minutes, a.steps)
+    plan = defaults(a.minutes, a.steps)
+    if path.exists():
+        plan |= json.loads(path.read_text())
     plan |= {k: v for k in plan if k != "minutes" and (v := getattr(a, k, None)) is not None}
     if a.minutes is not None:
         named = [s for s in a.stage or () if s in SHARES]

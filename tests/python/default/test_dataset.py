@@ -1,0 +1,178 @@
+"""Clips and captions: deterministic, truthful, and never showing training what is held out."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.default import captions, weather
+from models.default.captions import (
+    FIELDS,
+    HELD_PHRASES,
+    HELD_SUBJECTS,
+    NAMES,
+    PHRASES,
+    caption,
+    held_out,
+    scene,
+)
+from models.default.dataset import Atlas, render, stream
+from models.default.latents import latent_cover
+
+HELD_FILE = Path(captions.__file__).parent / "held_out.json"
+
+
+@pytest.fixture(scope="module")
+def atlas(atlas_path: Path) -> Atlas:
+    return Atlas(atlas_path)
+
+
+def test_render_same_seed_same_bytes(atlas: Atlas) -> None:
+    a, b = (render(5, atlas, size=64, frames=5) for _ in range(2))
+    assert a.scene == b.scene
+    assert torch.equal(a.frames, b.frames) and torch.equal(a.cover, b.cover)
+
+
+def test_render_other_seed_other_bytes(atlas: Atlas) -> None:
+    assert not torch.equal(
+        render(5, atlas, size=64, frames=5).frames,
+        render(6, atlas, size=64, frames=5).frames,
+    )
+
+
+def test_stream_of_workers_equals_direct_rendering(atlas: Atlas, atlas_path: Path) -> None:
+    clips = list(stream(atlas_path, range(3), "train", (5, 64), workers=2))
+    for seed, clip in enumerate(clips):
+        assert torch.equal(clip.frames, render(seed, atlas, size=64, frames=5).frames)
+
+
+@pytest.mark.parametrize("motion", NAMES["motion"])
+def test_render_motion_moves_the_sprite_as_named(atlas: Atlas, motion: str) -> None:
+    s = {"subject": "fox", "motion": motion, "background": "hills", "light": "day", "camera": "static",
+         "weather": "clear", "second": None, "relation": None}  # fmt: skip
+    cover = render(1, atlas, fixed=s, size=64, frames=17).cover.float()
+    axis = torch.arange(64.0)
+    mass = cover.sum((1, 2))
+    x = (cover.sum(1) * axis).sum(1) / mass
+    y = (cover.sum(2) * axis).sum(1) / mass
+    dx, dy, growth = (
+        (x[-1] - x[0]).item(),
+        (y[-1] - y[0]).item(),
+        (mass[-1] / mass[0]).item(),
+    )
+    expected = {
+        "left to right": dx > 15,
+        "right to left": dx < -15,
+        "rising": dy < -12,
+        "falling": dy > 12,
+        "growing": growth > 2,
+        "shrinking": growth < 0.5,
+        "still": abs(dx) < 1 and abs(dy) < 1 and 0.95 < growth < 1.05,
+    }
+    assert expected.get(motion, True), (motion, dx, dy, growth)
+    assert (x.diff().abs().max() < 3) and (y.diff().abs().max() < 3), "motion is too fast for the temporal code"
+
+
+def test_render_pair_stands_as_the_relation_says(atlas: Atlas) -> None:
+    rng = random.Random(0)
+    pairs = [s for s in (scene(rng) for _ in range(300)) if s["second"]]
+    assert 0.08 < len(pairs) / 300 < 0.25
+    s = dict(pairs[0], relation="left of", motion="still", camera="static", weather="clear")
+    cover = render(2, atlas, fixed=s, size=64, frames=5).cover[0].float()
+    assert cover[:, :30].max() > 127 and cover[:, 34:].max() > 127 and cover[:, 31:33].mean() < 30
+
+
+@pytest.mark.parametrize("kind", ["rain", "snowfall"])
+def test_weather_repeats_on_the_latent_raster(kind: str) -> None:
+    frames = weather.apply(torch.full((9, 3, 128, 128), 0.4), kind, 1.0)
+    assert frames.std() > 0.01
+    shift = 4 * weather.SPEED[kind] % weather.TILE
+    assert torch.equal(frames[4].roll(shift, 1), frames[8])
+
+
+def test_held_out_training_never_draws_a_held_pair() -> None:
+    pairs = json.loads(HELD_FILE.read_text())
+    motion, background = ({tuple(p) for p in pairs[k]} for k in ("subject_motion", "subject_background"))
+    assert {s for s, _ in motion} == {s for s, _ in background} == set(NAMES["subject"])
+    for seed in range(20000):  # more seeds than any bank draws its scene from in the same way
+        s = scene(random.Random(f"{seed}-train"), "train")
+        for subject, action in ((s["subject"], s["motion"]), (s["second"], "still")):
+            assert (subject, action) not in motion
+            assert (subject, s["background"]) not in background
+        assert s["subject"] not in HELD_SUBJECTS and s["second"] not in HELD_SUBJECTS
+
+
+def test_held_out_render_draws_the_scene_that_the_split_test_saw(atlas: Atlas) -> None:
+    for seed in range(5):
+        assert render(seed, atlas, size=64, frames=1).scene == scene(random.Random(f"{seed}-train"), "train")
+
+
+def test_held_out_split_holds_only_held_scenes() -> None:
+    rng = random.Random(1)
+    assert all(held_out(scene(rng, "held")) for _ in range(300))
+    assert all(scene(rng, "unseen")["subject"] in HELD_SUBJECTS for _ in range(50))
+    with pytest.raises(ValueError, match="split must be"):
+        scene(rng, "test")
+
+
+def test_held_out_phrases_are_no_training_phrases() -> None:
+    for field, values in HELD_PHRASES.items():
+        trained = {p for options in PHRASES[field].values() for p in options}
+        assert set(values) == set(PHRASES[field]), field
+        assert trained.isdisjoint(p for options in values.values() for p in options), field
+
+
+def test_caption_phrases_mean_one_thing() -> None:
+    for field, values in PHRASES.items():
+        for kind in (values, HELD_PHRASES[field]):
+            phrases = [p for options in kind.values() for p in options]
+            assert len(phrases) == len(set(phrases)), field
+
+
+def test_caption_mentions_what_it_says() -> None:
+    """Every field that is said has one of its phrases in the text (typos aside), no other value's."""
+    rng = random.Random(2)
+    hits = 0
+    for _ in range(500):
+        s = scene(rng)
+        text, said = caption(s, rng, "full")
+        assert text and set(said) <= set(FIELDS) and "subject" in said
+        for f in set(said) & set(PHRASES):
+            hits += any(p in text for p in PHRASES[f][s[f]])
+        assert ("second" in said) == (s["second"] is not None)
+    assert hits > 0.97 * 500 * 4
+
+
+def test_caption_same_seed_same_words() -> None:
+    a, b = ([caption(scene(r), r) for _ in range(20)] for r in (random.Random(3), random.Random(3)))
+    assert a == b
+
+
+def test_caption_order_only_share_and_labels() -> None:
+    rng = random.Random(4)
+    k = FIELDS.index("motion")
+    for _ in range(100):
+        text, labels = captions.order_only(rng)
+        right = text.index(" left") < text.index(" right")
+        assert labels[k] == NAMES["motion"].index("left to right" if right else "right to left")
+
+
+def test_labels_not_mentioned_is_the_last_class() -> None:
+    s = scene(random.Random(5))
+    assert captions.labels(s, []) == [len(NAMES[f]) for f in FIELDS]
+
+
+def test_latent_cover_takes_the_largest_of_four_frames() -> None:
+    cover = torch.zeros(5, 32, 32, dtype=torch.uint8)
+    cover[3, :16, :16] = 255
+    c = latent_cover(cover)
+    assert c.shape == (2, 2, 2) and c[1, 0, 0] == 255 and c.sum() == 255
+
+
+def test_atlas_of_other_sprites_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", rgba=np.zeros((1, 4, 96, 96), np.uint8), names=["fox"])
+    with pytest.raises(ValueError, match="build it anew"):
+        Atlas(tmp_path / "a.npz")

@@ -1,0 +1,184 @@
+"""Killing a training: the last checkpoint is whole, and going on equals never having stopped, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from models.default import captions, tokenizer
+from models.default.checkpoint import ConfigMismatch
+from models.default.dataset import write_bank
+from models.default.dit import DiTConfig, default_config
+from models.default.loop import BadBatches, Budget, Run, Schedule
+from models.default.train_dit import DiTOptions, DiTTrainer, Phase
+from models.default.train_text import TextOptions, TextTrainer
+from models.default.train_vae import VAEOptions, VAETrainer
+from models.default.vae import VAEConfig
+
+VAE = VAEConfig(enc=(8, 8, 8, 8), dec=(8, 8, 8, 8), latent_bound=5.0)
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, atlas_path: Path) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for split, n in (("held", 2), ("train", 8)):
+        write_bank(atlas_path, root, n, split, (5, 64), workers=1)
+    (root / "atlas.npz").write_bytes(atlas_path.read_bytes())
+    tokenizer.train_from_grammar(root / "tokenizer.model", lines=2000)
+    return root
+
+
+def config(tok: tokenizer.Tokenizer, **values: Any) -> DiTConfig:
+    return default_config(
+        "XXS", **{"depth": 2, "text_depth": 1, "vocab": len(tok), "classes": captions.CLASSES, **values}
+    )
+
+
+def latent_bank() -> dict[str, Any]:
+    import random
+
+    g, n = torch.Generator().manual_seed(0), 12
+    return {
+        "z": torch.randn(n, 2, 48, 2, 2, generator=g).bfloat16(),
+        "cover": torch.zeros(n, 2, 2, 2, dtype=torch.uint8),
+        "mean": torch.zeros(48),
+        "std": torch.ones(48),
+        "weight": torch.ones(48),
+        "scenes": [captions.scene(random.Random(i)) for i in range(n)],
+        "vae": "0123",
+    }
+
+
+def make(kind: str, data: Path, out: Path) -> Any:
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    if kind == "vae":
+        out.mkdir(exist_ok=True)
+        return VAETrainer(data, out, VAEOptions(batch=2, crop=32, frames=5, full=0.4), VAE)
+    if kind == "text":
+        return TextTrainer(config(tok), tok, TextOptions(batch=8))
+    options = DiTOptions(phases=(Phase(0.5, 1, 4), Phase(1.0, 0, 2)), warm=2, validation=2)
+    trainer = DiTTrainer(config(tok), latent_bank(), tok, options, "cpu")
+    trainer.start(None)
+    return trainer
+
+
+def run(trainer: Any, out: Path, stop_at: int | None = None) -> Run:
+    r = Run(trainer, out, Budget(steps=STEPS), Schedule())
+    r.schedule.stop = lambda: stop_at is not None and r.step >= stop_at
+    r.resume()
+    r.train()
+    return r
+
+
+def equal(a: Any, b: Any, where: str = "") -> None:
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for k in a:
+            equal(a[k], b[k], f"{where}.{k}")
+    elif isinstance(a, list):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            equal(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, where
+
+
+@pytest.mark.parametrize("kind", ["vae", "text", "dit"])
+def test_resume_stopped_run_equals_uninterrupted_bit_for_bit(kind: str, data: Path, tmp_path: Path) -> None:
+    whole = run(make(kind, data, tmp_path / "a"), tmp_path / "a")
+    run(make(kind, data, tmp_path / "b"), tmp_path / "b", stop_at=3)
+    parts = run(make(kind, data, tmp_path / "b"), tmp_path / "b")
+    assert (whole.step, whole.samples, whole.mean) == (parts.step, parts.samples, parts.mean)
+    equal(whole.trainer.state(), parts.trainer.state())
+
+
+def train(out: Path, data: Path) -> subprocess.Popen[bytes]:
+    flags = ["--stage", "vae", "--steps", "6", "--save-every", "0", "--size", "64", "--frames", "5", "--clips", "8"]
+    command = [sys.executable, "-m", "models.default.train", "--out", str(out), "--data", str(data), "--resume", *flags]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def test_resume_after_sigkill_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
+    p = train(tmp_path / "b", data)
+    state = tmp_path / "b" / "vae" / "state.pt"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline and p.poll() is None:
+        time.sleep(0.002)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    survived = torch.load(state, weights_only=True)["step"]
+    assert 1 <= survived <= 6
+    for out in ("b", "a"):
+        p = train(tmp_path / out, data)
+        assert p.wait(timeout=120) == 0, p.stderr.read()
+    a, b = (torch.load(tmp_path / k / "vae" / "state.pt", weights_only=True) for k in "ab")
+    assert a["step"] == b["step"] == 6
+    equal(a["trainer"], b["trainer"])
+
+
+def test_resume_other_configuration_is_refused(data: Path, tmp_path: Path) -> None:
+    run(make("text", data, tmp_path), tmp_path)
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    other = TextTrainer(config(tok, text_depth=2), tok, TextOptions())
+    with pytest.raises(ConfigMismatch, match="text_depth: 1 there, 2 here"):
+        run(other, tmp_path)
+
+
+def test_resume_latents_of_another_autoencoder_are_refused(data: Path, tmp_path: Path) -> None:
+    run(make("dit", data, tmp_path), tmp_path)
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    other = DiTTrainer(config(tok), {**latent_bank(), "vae": "4567"}, tok, DiTOptions(validation=2), "cpu")
+    with pytest.raises(ConfigMismatch, match="vae: 0123 there, 4567 here"):
+        run(other, tmp_path)
+
+
+def poisoned(trainer: Any, steps: set[int]) -> Callable[[int, float], torch.Tensor]:
+    good = trainer.loss
+
+    def loss(step: int, fraction: float) -> torch.Tensor:
+        value = good(step, fraction)
+        if step in steps:
+            for p in trainer.model.parameters():
+                p.grad = torch.full_like(p, float("nan"))
+            return value * float("nan")
+        return value
+
+    return loss
+
+
+def test_nan_batch_is_skipped_and_counted(data: Path, tmp_path: Path) -> None:
+    trainer = make("text", data, tmp_path)
+    trainer.loss = poisoned(trainer, {1, 4})
+    r = run(trainer, tmp_path)
+    assert r.bad == 2 and r.step == STEPS
+    assert all(p.isfinite().all() for p in trainer.model.parameters())
+    assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["bad"] == 2
+
+
+def test_nan_third_batch_stops_the_run_with_the_last_good_state(data: Path, tmp_path: Path) -> None:
+    trainer = make("text", data, tmp_path)
+    trainer.loss = poisoned(trainer, {1, 2, 3})
+    r = Run(trainer, tmp_path, Budget(steps=STEPS), Schedule(save_every=0.0))
+    with pytest.raises(BadBatches, match="holds the last good state"):
+        r.train()
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert all(v.isfinite().all() for v in state["trainer"]["model"].values())
+
+
+def test_budget_in_minutes_counts_earlier_slices() -> None:
+    b = Budget(minutes=1.0, spent=45.0)
+    assert 0.74 < b.fraction(10**6) < 0.8
+    assert np.isclose(Budget(steps=4).fraction(1), 0.25)
