@@ -62,7 +62,8 @@ class Profile:
 
     def summary(self) -> dict[str, Any]:
         steps = [sum(r) / len(r) for r in self.rows.values()]
-        middle = min(steps[len(steps) // 5 : -(len(steps) // 5)])
+        edge = max(1, len(steps) // 5)
+        middle = min(steps[edge:-edge])
         rows = list(self.rows.values())
         return {
             "per_step": [round(s, 4) for s in steps],

@@ -78,7 +78,7 @@ class Average:
         return {"weights": self.weights, "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.weights = {k: state["weights"][k].clone() for k in self.weights}
+        self.weights = {k: state["weights"][k].to(v.device, copy=True) for k, v in self.weights.items()}
         self.updates = state["updates"]
 
 

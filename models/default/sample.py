@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from . import checkpoint
-from .captions import FIELDS, NAMES
+from .captions import FIELDS
 from .dit import from_tokens, fused_attention, grid_coords, plain_attention
 from .sheet import write_sheet
 from .tokenizer import Tokenizer
@@ -53,8 +53,11 @@ class Pipeline:
 
     @torch.no_grad()
     def understood(self, text: str) -> dict[str, str]:
-        """What the registers read from the prompt; '-' where they read nothing."""
-        names = self.config.get("names", NAMES)
+        """What the registers read from the prompt; '-' where they read nothing. Empty for checkpoints that do
+        not name their classes."""
+        names = self.config.get("names")
+        if names is None:
+            return {}
         logits = self.model.text.attributes(self.model.text(self.tokenizer([text]).to(self.device)))
         return {f: [*names[f], "-"][int(p.argmax())] for f, p in zip(FIELDS, logits, strict=False)}
 

@@ -220,6 +220,7 @@ def make_plan(a: argparse.Namespace) -> dict[str, Any]:
         plan |= json.loads(path.read_text())
     plan |= {k: v for k in plan if k != "minutes" and (v := getattr(a, k, None)) is not None}
     if a.minutes is not None:
+        plan["steps"] = a.steps
         named = [s for s in a.stage or () if s in SHARES]
         parts = {s: SHARES[s] for s in (named or SHARES)}
         plan["minutes"] |= {s: a.minutes * w / sum(parts.values()) for s, w in parts.items()}

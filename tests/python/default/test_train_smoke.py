@@ -1,5 +1,6 @@
 """The whole chain, twenty steps of every training, through the code path of a real run."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 from conftest import ROOT
 
 from models.default import checkpoint
+from models.default.dataset import Atlas
+from models.default.evaluate import evaluate
 from models.default.sample import Pipeline, Sampler
 
 
@@ -53,3 +56,12 @@ def test_chain_finished_is_not_repeated_and_not_overwritten(chain: Path) -> None
     assert (chain / "dit" / "state.pt").stat().st_mtime_ns == before
     refused = train("--out", str(chain), "--steps", "20")
     assert refused.returncode != 0 and "--resume" in refused.stderr
+
+
+def test_chain_result_can_be_evaluated(chain: Path) -> None:
+    flags = {"prompts": 2, "clips": 1, "steps": 6, "shift": 5.0, "guidance": 5.0, "fewer": "2", "converged": 6}
+    pipe, atlas = Pipeline(str(chain / "checkpoint")), Atlas(chain / "data" / "atlas.npz")
+    figures = evaluate(pipe, atlas, argparse.Namespace(**flags))
+    assert figures["sampling"]["euler"][6] == 80.0, "the same steps must give the same clip"
+    assert len(figures["sampling"]["profile"]["per_step"]) == 5
+    assert figures["codec"]["psnr"] > 10 and 0 <= figures["text"]["order_only"] <= 1
