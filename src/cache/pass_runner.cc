@@ -111,6 +111,11 @@ bool PassRunner::is_probed(std::size_t block) const {
   return std::binary_search(probed.begin(), probed.end(), block);
 }
 
+bool PassRunner::probes_whole_lane() const {
+  return std::all_of(lane_.begin(), lane_.end(),
+                     [&](Branch branch) { return parts_.needs.signal.branches[index_of(branch)]; });
+}
+
 void PassRunner::measure_block(std::size_t block, const Hidden& now) {
   const Stopwatch watch;
   for (std::size_t i = 0; i < lane_.size(); ++i) {
@@ -128,6 +133,9 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
     }
     if (!parts_.lifetimes.readable_after(signal, context_.index)) continue;
     parts_.history.make_room(signal, 1);
+    if (!probes_whole_lane()) {
+      for (at::Tensor& tensor : rows) tensor = tensor.clone();
+    }
     parts_.history.push(signal, {context_.step, std::move(rows)});
   }
   parts_.clocks.indicator_seconds += watch.seconds();

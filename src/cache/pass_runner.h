@@ -51,6 +51,8 @@ class PassRunner {
   [[nodiscard]] Hidden walk_stack(Pass& pass);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);
   [[nodiscard]] bool is_probed(std::size_t block) const;
+  // False: to hold the rows of one branch would keep those of the others alive; they are copied.
+  [[nodiscard]] bool probes_whole_lane() const;
   // Compares with the predecessor and becomes the next one's reference; empty: not computed.
   void measure_block(std::size_t block, const Hidden& now);
 

@@ -26,6 +26,21 @@ struct CallCounts {
   int blocks = 0;
   int probes = 0;
   int heads = 0;
+  // Storage of every hidden state and probe handed out, to see what is still held.
+  std::vector<c10::weak_intrusive_ptr<c10::StorageImpl>> storages;
+
+  void hand_out(const Hidden& hidden) {
+    for (const at::Tensor& tensor : hidden) {
+      storages.push_back(tensor.storage().getWeakStorageImpl());
+    }
+  }
+  [[nodiscard]] std::uint64_t live_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& weak : storages) {
+      if (const auto storage = weak.lock()) bytes += storage->nbytes();
+    }
+    return bytes;
+  }
 };
 
 struct FakeInput {
@@ -86,18 +101,24 @@ class FakePass final : public Pass {
                                  .reshape({batch, FakeModel::kTokens[0], FakeModel::kWidth});
     const at::Tensor text =
         input_.context.unsqueeze(1).expand({batch, FakeModel::kTokens[1], FakeModel::kWidth});
-    return {(video + 1).to(model_.dtype_), (text + 1).contiguous().to(model_.dtype_)};
+    Hidden hidden = {(video + 1).to(model_.dtype_), (text + 1).contiguous().to(model_.dtype_)};
+    counts_->hand_out(hidden);
+    return hidden;
   }
 
   Hidden run_block(std::size_t block, const Hidden& hidden) override {
     ++counts_->blocks;
-    return add_stage(block, 0, hidden, mix(block, hidden));
+    Hidden output = add_stage(block, 0, hidden, mix(block, hidden));
+    counts_->hand_out(output);
+    return output;
   }
 
   at::Tensor probe(std::size_t block, const Hidden& hidden) override {
     ++counts_->probes;
-    return (hidden[0].to(at::kFloat) * (1 + input_.time) + static_cast<double>(block))
-        .to(model_.dtype_);
+    at::Tensor probe = (hidden[0].to(at::kFloat) * (1 + input_.time) + static_cast<double>(block))
+                           .to(model_.dtype_);
+    counts_->hand_out({probe});
+    return probe;
   }
 
   StageResult run_stage(std::size_t block, std::size_t /*stage*/, const Hidden& hidden) override {

@@ -1,0 +1,77 @@
+// Plays a policy without a controller: a script says what would have been measured at each step.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/policy_table.h"
+
+namespace bw::testing {
+
+// Distance of the conditional and the unconditional branch at a step.
+struct Distances {
+  double cond = 0;
+  double uncond = 0;
+};
+using Script = std::function<Distances(std::int64_t step)>;
+
+inline constexpr double kFar = 1000;  // no threshold is above it
+
+// The same distance for both branches: `far` before step k, `near` from it on.
+inline Script falls_below_at(std::int64_t k, double near = 0.01) {
+  return [k, near](std::int64_t step) {
+    const double distance = step < k ? kFar : near;
+    return Distances{distance, distance};
+  };
+}
+
+inline std::unique_ptr<CachePolicy> make_policy_from(std::string_view name, const Json& params,
+                                                     std::int64_t num_steps,
+                                                     std::vector<std::size_t> blocks = {4}) {
+  const Origin origin = Origin::flag("--cache");
+  return find_cache_policy(name, origin).make(params, origin, {num_steps, std::move(blocks)});
+}
+
+struct Played {
+  std::string cond;  // c = computed, r = reused, per step
+  std::string uncond;
+  std::string measured;  // m or -, per step
+};
+
+// One evaluation per step, every plan is followed, nothing is measured at step 0 or where reused.
+inline Played play(CachePolicy& policy, std::int64_t num_steps, const Script& script) {
+  Played played;
+  std::vector<std::int64_t> last_computed(kNumBranches, -1);
+  for (std::int64_t step = 0; step < num_steps; ++step) {
+    EvaluationContext context;
+    context.index = context.step = step;
+    context.num_steps = num_steps;
+    context.guided = true;
+    const EvaluationPlan plan = policy.begin(context);
+    const Distances distances = script(step);
+    Observation observation;
+    for (const Branch branch : kBranches) {
+      BranchObservation& seen = observation.branches[index_of(branch)];
+      seen.ran = true;
+      seen.done = plan.branches[index_of(branch)];
+      const bool computed = seen.done.reuse == Site::kNone;
+      (branch == Branch::kCond ? played.cond : played.uncond) += computed ? 'c' : 'r';
+      if (!computed) continue;
+      std::int64_t& last = last_computed[index_of(branch)];
+      if (plan.measure && last >= 0 && policy.needs().signal.branches[index_of(branch)]) {
+        seen.distances = {branch == Branch::kCond ? distances.cond : distances.uncond};
+        seen.gap = step - last;
+      }
+      last = step;
+    }
+    played.measured += plan.measure ? 'm' : '-';
+    policy.observe(context, observation);
+  }
+  return played;
+}
+
+}  // namespace bw::testing

@@ -1,0 +1,142 @@
+#include "cache/rebuild.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "base/error.h"
+
+namespace bw {
+namespace {
+
+const Origin kOrigin = Origin::flag("--cache bwcache: rebuild");
+
+Hidden one(double value, at::ScalarType dtype = at::kFloat) {
+  return {at::full({2, 3}, value, at::TensorOptions().dtype(dtype))};
+}
+
+double only_value(const Hidden& hidden) {
+  EXPECT_EQ(hidden.size(), 1U);
+  EXPECT_EQ(hidden[0].min().item<double>(), hidden[0].max().item<double>());
+  return hidden[0].flatten()[0].item<double>();
+}
+
+TEST(Rebuild_Parse, KnownRules_DeclareTheirDepth) {
+  const struct {
+    const char* text;
+    const char* name;
+    std::size_t depth;
+    bool uses_input;
+  } rows[] = {{"output", "output", 1, false},    {"residual", "residual", 1, true},
+              {"linear", "linear", 2, true},     {"taylor:1", "linear", 2, true},
+              {"taylor:2", "taylor:2", 3, true}, {"taylor:4", "taylor:4", 5, true}};
+  for (const auto& row : rows) {
+    const Rebuild rule = Rebuild::parse(row.text, kOrigin);
+    EXPECT_EQ(rule.name(), row.name);
+    EXPECT_EQ(rule.depth(), row.depth);
+    EXPECT_EQ(rule.uses_input(), row.uses_input);
+    EXPECT_FALSE(rule.without_input().uses_input());
+    EXPECT_EQ(rule.without_input().depth(), row.depth);
+  }
+}
+
+TEST(Rebuild_Parse, UnknownRules_AreRejected) {
+  for (const char* text :
+       {"", "outputs", "taylor", "taylor:", "taylor:0", "taylor:5", "taylor:1x"}) {
+    EXPECT_THROW((void)Rebuild::parse(text, kOrigin), UsageError) << text;
+  }
+}
+
+TEST(Rebuild_Value, HeldOutput_IsTheKeptTensorItself) {
+  const Rebuild rule = Rebuild::parse("output", kOrigin);
+  const Hidden output = one(3);
+  const std::vector<Sample> samples = {{4, rule.keep(one(1), output)}};
+  EXPECT_TRUE(rule.value(samples, 9, {})[0].is_same(output[0])) << "held, not copied";
+}
+
+TEST(Rebuild_Value, HeldResidual_AddsToTheLiveInput) {
+  const Rebuild rule = Rebuild::parse("residual", kOrigin);
+  const std::vector<Sample> samples = {{4, rule.keep(one(1), one(3))}};
+  EXPECT_EQ(only_value(rule.value(samples, 9, one(10))), 12);
+}
+
+TEST(Rebuild_Value, EveryStream_IsRebuiltByItself) {
+  const Rebuild rule = Rebuild::parse("residual", kOrigin);
+  const Hidden input = {at::full({1}, 1.0), at::full({2}, 2.0)};
+  const Hidden output = {at::full({1}, 5.0), at::full({2}, 9.0)};
+  const std::vector<Sample> samples = {{0, rule.keep(input, output)}};
+  const Hidden value = rule.value(samples, 1, {at::full({1}, 100.0), at::full({2}, 200.0)});
+  EXPECT_EQ(value[0].item<double>(), 104);
+  EXPECT_EQ(value[1][1].item<double>(), 207);
+}
+
+// p(t) = Σ c_i·t^i of the rule's order is met exactly at any later step, however uneven the gaps.
+TEST(Rebuild_Value, PolynomialOfItsOrder_IsExact) {
+  std::mt19937 random(5);
+  std::uniform_real_distribution<double> coefficient(-1, 1);
+  std::uniform_int_distribution<std::int64_t> gap(1, 5);
+  for (int order = 1; order <= Rebuild::kMaxOrder; ++order) {
+    const Rebuild rule = Rebuild::parse("taylor:" + std::to_string(order), kOrigin);
+    for (int trial = 0; trial < 50; ++trial) {
+      std::vector<double> c;
+      for (int i = 0; i <= order; ++i) c.push_back(coefficient(random));
+      const auto p = [&](std::int64_t t) {
+        double sum = 0;
+        for (int i = order; i >= 0; --i)
+          sum = sum * static_cast<double>(t) + c[static_cast<std::size_t>(i)];
+        return sum;
+      };
+      std::vector<Sample> samples;
+      std::int64_t step = 0;
+      for (std::size_t i = 0; i < rule.depth(); ++i) {
+        const Hidden residual = one(p(step));
+        samples.insert(samples.begin(), {step, residual});
+        step += gap(random);
+      }
+      const std::int64_t target = samples.front().step + gap(random);
+      const double expected = p(target) + 7;
+      // fp32 values times weights that grow with the distance of the extrapolation.
+      const double scale = std::abs(p(samples.front().step)) + std::abs(expected) + 1;
+      EXPECT_NEAR(only_value(rule.value(samples, target, one(7))), expected, 2e-3 * scale)
+          << "order " << order << ", trial " << trial;
+    }
+  }
+}
+
+TEST(Rebuild_Value, FewerSamplesThanItsOrder_LowersTheOrder) {
+  const Rebuild rule = Rebuild::parse("taylor:3", kOrigin);
+  const std::vector<Sample> single = {{2, one(5)}};
+  EXPECT_EQ(only_value(rule.value(single, 4, one(1))), 6) << "one sample: the residual is held";
+  const std::vector<Sample> pair = {{2, one(5)}, {1, one(4)}};
+  EXPECT_EQ(only_value(rule.value(pair, 4, one(1))), 8) << "two samples: a line";
+}
+
+TEST(Rebuild_Value, Bfloat16_ExtrapolatesInFloat) {
+  const Rebuild rule = Rebuild::parse("linear", kOrigin).without_input();
+  const std::vector<Sample> samples = {{11, one(1.0078125, at::kBFloat16)},
+                                       {10, one(1.0, at::kBFloat16)}};
+  const Hidden value = rule.value(samples, 13, {});
+  EXPECT_EQ(value[0].scalar_type(), at::kBFloat16);
+  EXPECT_EQ(only_value(value), 1.0234375) << "1 + 3/128, which bf16 holds";
+}
+
+// Lagrange's form of the same polynomial, in long double.
+TEST(ExtrapolationWeights_Steps, MatchLagrange) {
+  const std::vector<std::int64_t> steps = {20, 17, 16, 9, 2};
+  const std::vector<double> weights = extrapolation_weights(steps, 23);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    long double expected = 1;
+    for (std::size_t j = 0; j < steps.size(); ++j) {
+      if (j == i) continue;
+      expected *=
+          static_cast<long double>(23 - steps[j]) / static_cast<long double>(steps[i] - steps[j]);
+    }
+    EXPECT_NEAR(weights[i], static_cast<double>(expected), 1e-9);
+  }
+}
+
+}  // namespace
+}  // namespace bw
