@@ -27,11 +27,11 @@ struct VideoFormat {
 // ignored; metadata and title alone are left out by writers whose format has no place for them
 // (WriterInfo::keeps_metadata).
 struct EncodeOptions {
-  std::string codec;       // one of WriterInfo::codecs; empty: the writer's default
-  std::optional<int> crf;  // constant quality, lower is better; the codec has a default
-  std::string preset;      // encoder speed, in the encoder's words; empty: the codec's default
-  std::string metadata;    // JSON kept in the file's `comment`; empty: none
-  std::string title;       // the prompt; empty: none
+  std::string codec = {};       // one of WriterInfo::codecs; empty: the writer's default
+  std::optional<int> crf = {};  // constant quality, lower is better; the codec has a default
+  std::string preset = {};      // encoder speed, in the encoder's words; empty: the codec's default
+  std::string metadata = {};    // JSON kept in the file's `comment`; empty: none
+  std::string title = {};       // the prompt; empty: none
 };
 
 class FrameSink {

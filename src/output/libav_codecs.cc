@@ -33,7 +33,8 @@ std::span<const VideoCodec> video_codecs() {
        .presets = x264_presets(),
        .preset = "medium",
        .min_side = 2,
-       .settings = {}},
+       .settings = {},
+       .log_variable = ""},
       {.name = "hevc",
        .title = "HEVC",
        .encoder = "libx265",
@@ -42,8 +43,10 @@ std::span<const VideoCodec> video_codecs() {
        .crf = {0, 51, 20},
        .presets = x264_presets(),
        .preset = "medium",
-       .min_side = 16,
-       .settings = {{"x265-params", "log-level=error"}}},
+       .min_side =
+           34,  // x265 3.5 reads memory it never set where one CTU is as wide as the picture
+       .settings = {{"x265-params", "log-level=error:ctu=32"}},
+       .log_variable = ""},
       {.name = "av1",
        .title = "AV1",
        .encoder = "libsvtav1",
@@ -53,7 +56,8 @@ std::span<const VideoCodec> video_codecs() {
        .presets = svt_presets(),
        .preset = "8",
        .min_side = 64,
-       .settings = {}},
+       .settings = {},
+       .log_variable = "SVT_LOG"},
       {.name = "ffv1",
        .title = "FFV1",
        .encoder = "ffv1",
@@ -63,7 +67,8 @@ std::span<const VideoCodec> video_codecs() {
        .presets = {},
        .preset = "",
        .min_side = 1,
-       .settings = {{"level", "3"}, {"slicecrc", "1"}}},
+       .settings = {{"level", "3"}, {"slicecrc", "1"}},
+       .log_variable = ""},
   };
   return kCodecs;
 }

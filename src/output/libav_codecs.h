@@ -28,6 +28,8 @@ struct VideoCodec {
   std::string preset;                // the default
   int min_side = 1;                  // of width and height
   std::vector<std::pair<std::string, std::string>> settings;  // further options of the encoder
+  std::string
+      log_variable;  // environment variable that sets the encoder's own log level; "" for none
 
   [[nodiscard]] bool is_lossless() const { return presets.empty(); }
 };

@@ -1,5 +1,6 @@
 #include "output/libav_encoder.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -221,6 +222,8 @@ std::unique_ptr<FrameSink> make_libav_sink(const fs::path& path, const VideoForm
   quiet_libav();
   check_libav_output(path, format, options, container);
   const VideoCodec& codec = find_video_codec(choose_codec(options, container.codecs));
+  if (!codec.log_variable.empty())
+    ::setenv(codec.log_variable.c_str(), "1", /*replace=*/0);  // errors only
   auto sink = std::make_unique<LibavSink>(path, format, options, codec);
   sink->open_file(container, options);
   return sink;
