@@ -15,8 +15,11 @@ constexpr const char* kFormat = "bwcache-gen latents 1";
 
 std::string shape_text(at::IntArrayRef sizes) {
   std::string text = "[";
-  for (std::size_t i = 0; i < sizes.size(); ++i) text += (i ? "," : "") + std::to_string(sizes[i]);
-  return text + "]";
+  for (const std::int64_t size : sizes) {
+    if (text.size() > 1) text += ',';
+    text += std::to_string(size);
+  }
+  return text += ']';
 }
 
 at::Tensor take(const Safetensors& file, const std::filesystem::path& path,

@@ -81,7 +81,7 @@ std::string cache_summary(const Report& report) {
     const auto mean =
         evaluation.branches.empty()
             ? std::nullopt
-            : BranchObservation{true, {}, evaluation.branches.front().distances, 0}.mean_distance();
+            : mean_distance(evaluation.branches.front().distances);
     std::snprintf(line.data(), line.size(), "%4ld  %-30s  %s\n",
                   static_cast<long>(evaluation.context.step), step_map(evaluation).c_str(),
                   mean ? std::to_string(*mean).c_str() : "");
