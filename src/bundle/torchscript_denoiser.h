@@ -42,8 +42,8 @@ struct Modulation {
 
 struct TimeInput {
   double timestep = 0;  // the scheduler's, 0 … 1000
-  std::optional<double>
-      guidance;  // distilled guidance; must be given exactly when wants_guidance()
+  // The distilled guidance scale; given exactly when wants_guidance().
+  std::optional<double> guidance;
 };
 
 // Thread-safe. Every public function holds a c10::InferenceMode of its own, so results are
@@ -64,7 +64,7 @@ class Denoiser {
   // Whether the model takes the guidance scale as an input.
   [[nodiscard]] bool wants_guidance() const;
 
-  // text: [B,T,C] in any float dtype; checked against the manifest. Throws InputError.
+  // text: [B,T,C] in any float dtype, T up to the manifest's text_tokens. Throws InputError.
   [[nodiscard]] BranchContext conditions(const at::Tensor& text, const LatentShape& shape) const;
   // The same for all rows of the batch.
   [[nodiscard]] Modulation modulation(const TimeInput& time, std::int64_t batch) const;

@@ -32,6 +32,11 @@ class VideoDecoder {
 
  private:
   struct Impl;
+
+  // Throws InputError when the frames of one step have another shape than the manifest says, or are
+  // not finite.
+  void check_frames(const at::Tensor& frames, const at::Tensor& piece) const;
+
   std::unique_ptr<const Impl> impl_;
 };
 

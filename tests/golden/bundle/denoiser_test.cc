@@ -1,0 +1,94 @@
+// Replays the tensors that the original models computed (models/export/golden.py): blocks, probes,
+// predictions.
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "bundle/bundle.h"
+#include "golden/bundle/relative_error.h"
+#include "torchscript/safetensors.h"
+
+namespace bw {
+namespace {
+
+using testing::expect_close;
+
+using Tensors = std::map<std::string, at::Tensor>;
+
+// Where an example's goldens are, and which row of its batch is replayed.
+struct Place {
+  const Tensors& golden;
+  std::string example;  // "0."
+  std::int64_t row = 0;
+
+  [[nodiscard]] bool has(const std::string& name) const { return golden.contains(example + name); }
+  [[nodiscard]] at::Tensor row_of(const std::string& name) const {
+    return golden.at(example + name).narrow(0, row, 1);
+  }
+};
+
+// Each block starts from the golden output of the one before, so that an error is found where it is
+// made.
+void replay(const Denoiser& denoiser, const Place& at) {
+  const at::Tensor latent = at.row_of("latent");
+  const LatentShape shape{latent.size(1), latent.size(2), latent.size(3), latent.size(4)};
+  const BranchContext context = denoiser.conditions(at.row_of("text"), shape);
+  const double t = at.golden.at(at.example + "t")[at.row].item<double>();
+  const auto pass =
+      denoiser.begin(context, latent, denoiser.modulation({.timestep = t, .guidance = {}}, 1));
+  Hidden hidden = pass->embed();
+  for (std::size_t block = 0; block < pass->blocks().size(); ++block) {
+    const std::string number = std::to_string(block);
+    if (at.has("probe." + number)) {
+      expect_close(pass->probe(block, hidden), at.row_of("probe." + number), "probe" + number);
+    }
+    hidden = pass->run_block(block, hidden);
+    for (std::size_t stream = 0; stream < hidden.size(); ++stream) {
+      const at::Tensor golden = at.row_of("block." + number + "." + std::to_string(stream));
+      expect_close(hidden[stream], golden, "block" + number + "_" + std::to_string(stream));
+      hidden[stream] = golden;
+    }
+  }
+  expect_close(pass->head(hidden), at.row_of("prediction"), "prediction");
+}
+
+// The whole evaluation by itself, errors adding up over the blocks.
+void replay_whole(const Denoiser& denoiser, const Place& at) {
+  const at::Tensor latent = at.row_of("latent");
+  const LatentShape shape{latent.size(1), latent.size(2), latent.size(3), latent.size(4)};
+  const double t = at.golden.at(at.example + "t")[at.row].item<double>();
+  const auto pass = denoiser.begin(denoiser.conditions(at.row_of("text"), shape), latent,
+                                   denoiser.modulation({.timestep = t, .guidance = {}}, 1));
+  Hidden hidden = pass->embed();
+  for (std::size_t block = 0; block < pass->blocks().size(); ++block) {
+    hidden = pass->run_block(block, hidden);
+  }
+  expect_close(pass->head(hidden), at.row_of("prediction"), "whole");
+}
+
+class DenoiserGolden : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
+  const std::filesystem::path path = std::filesystem::path(BW_TEST_DATA) / "bundles" / GetParam();
+  const auto bundle = Bundle::load(Bundle::open(path), {});
+  const c10::InferenceMode guard;
+  const Tensors golden = read_safetensors(path / "golden" / "denoiser.safetensors").tensors;
+  int examples = 0;
+  for (int i = 0; golden.contains(std::to_string(i) + ".latent"); ++i) {
+    const std::string example = std::to_string(i) + ".";
+    for (std::int64_t row = 0; row < golden.at(example + "latent").size(0); ++row) {
+      SCOPED_TRACE("example " + example + " row " + std::to_string(row));
+      replay(bundle->denoiser(), {golden, example, row});
+      replay_whole(bundle->denoiser(), {golden, example, row});
+      ++examples;
+    }
+  }
+  EXPECT_GE(examples, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserGolden, ::testing::Values("tiny-wan", "synthetic"));
+
+}  // namespace
+}  // namespace bw
