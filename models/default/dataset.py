@@ -31,6 +31,7 @@ from .scenery import LEFT, RIGHT, TINT, colour, layers
 
 SIZE, FRAMES, FPS = 128, 17, 12
 SPRITE = 96  # atlas pixels
+MIRRORED = ("rocket",)  # drawn facing right in the font; sprites face left here
 BRIGHTNESS = {"day": 1.0, "sunset": 0.8, "night": 0.55, "fog": 0.9}
 
 
@@ -54,6 +55,7 @@ def build_atlas(font: str | os.PathLike[str], out: str | os.PathLike[str]) -> No
         image = Image.open(io.BytesIO(data[data.find(b"\x89PNG") :])).convert("RGBA")
         a = torch.from_numpy(np.asarray(image, np.float32) / 255).permute(2, 0, 1)
         a = torch.cat([a[:3] * a[3:], a[3:]])
+        a = a.flip(-1) if name in MIRRORED else a
         side = max(image.size)
         dy, dx = side - a.shape[1], side - a.shape[2]
         a = F.pad(a, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))

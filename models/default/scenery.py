@@ -133,7 +133,7 @@ def _sky(c: Canvas, top: Tensor, low: Tensor) -> Tensor:
     if c.place == "space":
         sky = sky + ((c.noise(3, 3) - 0.45) * 2).clamp(0, 1) * colour((0.35, 0.10, 0.45))
     if c.place == "space" or (c.light == "night" and c.outdoors):
-        sky = sky + _stars(c, 40 if c.place == "space" else 28)
+        sky = sky + _stars(c, 24 if c.place == "space" else 18)
     return sky
 
 
@@ -230,7 +230,8 @@ def _near(c: Canvas, rgb: Tensor) -> tuple[Tensor, Tensor]:
     hz, y = c.horizon, c.y
     texture = c.noise(12, 3, 2.4)
     if c.place == "sea":
-        wave = torch.sin(9 / (y - hz + 0.12) + 4 * texture) * 0.5 + 0.5
+        # No wave is shorter than four pixels: shorter ones are noise to the codec, and flicker when panned.
+        wave = torch.sin(8 / (y - hz + 0.22) + 4 * texture) * 0.5 + 0.5
         near = rgb * (0.78 + 0.35 * wave) + 0.10 * (wave > 0.86) * texture
         return near, c.below(torch.full((WIDTH,), hz))
     near = rgb * (0.75 + 0.42 * texture)
@@ -260,7 +261,7 @@ def _near(c: Canvas, rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _flowers(c: Canvas, near: Tensor) -> Tensor:
-    n = 30
+    n = 20
     fx = torch.rand(n, generator=c.g) * (RIGHT - LEFT) + LEFT
     fy = c.horizon + 0.16 + (0.82 - c.horizon) * torch.rand(n, generator=c.g)
     for i in range(n):

@@ -42,7 +42,7 @@ SHEET = (
     "a pumpkin growing in the desert at noon",
     "a red car going left in the city at night, in the rain",
     "a penguin bouncing to the left of a train in the mountains in daylight",
-    "a fish circling underwater by day, camera pans right",
+    "a dolphin circling underwater by day, camera pans right",
 )
 VAE_SMALL = {"enc": (16, 32, 48, 64), "dec": (64, 48, 32, 24)}  # for rehearsals
 

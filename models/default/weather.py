@@ -22,11 +22,11 @@ GREY = {"rain": (0.80, 0.30, 0.50), "snowfall": (0.90, 0.15, 0.80)}  # what is l
 def tile(weather: str) -> Tensor:
     """Opacity of one periodic tile, [TILE, TILE] f32."""
     g = torch.Generator().manual_seed(11)
-    n = 7 if weather == "rain" else 9
+    n = 5 if weather == "rain" else 6
     cells = torch.randperm(16, generator=g)[:n]  # one drop per cell of a 4x4 raster, so that none overlap
     cx = (cells % 4 + 0.2 + 0.6 * torch.rand(n, generator=g)) * TILE / 4
     cy = (cells // 4 + 0.2 + 0.6 * torch.rand(n, generator=g)) * TILE / 4
-    radius = 1.7 + 0.9 * torch.rand(n, generator=g)
+    radius = 2.0 + 1.0 * torch.rand(n, generator=g)
     y, x = (torch.arange(TILE) + 0.5)[:, None], (torch.arange(TILE) + 0.5)[None]
     out = torch.zeros(TILE, TILE)
     for i in range(n):
