@@ -10,6 +10,7 @@
 //     }
 //     x = scheduler.step(e, cache.guided(combined), x);       undefined when nothing was combined
 //     cache.end();
+// Predictions and hidden states may be held for later steps: nobody changes them in place.
 #pragma once
 
 #include <ATen/core/Tensor.h>
