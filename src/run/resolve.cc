@@ -112,8 +112,13 @@ void resolve_sampling(const Request& request, const Manifest& manifest, Picker& 
   clip.steps = pick.integer("steps", manifest.defaults.steps, "bundle");
   clip.scheduler =
       info.class_name == bundle_class ? manifest.scheduler : config_for(info, manifest.scheduler);
-  if (const auto shift = request.number("flow_shift"))
+  // The shift that is there already stays as it is written, so that a recorded plan resolves to
+  // itself.
+  const auto shift = request.number("flow_shift");
+  if (shift && !(clip.scheduler.value("shift", 0.0) == *shift &&
+                 !clip.scheduler.value("use_dynamic_shifting", false))) {
     clip.scheduler = with_shift(std::move(clip.scheduler), *shift);
+  }
   // Made once here so that a bad value is known now; the run makes its own.
   (void)info.make(clip.scheduler, origin, {clip.steps, tokens});
 }

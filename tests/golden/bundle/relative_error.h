@@ -27,7 +27,7 @@ inline void expect_close(const at::Tensor& found, const at::Tensor& golden,
   EXPECT_LE(error, kTolerance) << name << ": worst at " << worst << ": "
                                << found.flatten()[worst].item<double>() << ", golden "
                                << golden.flatten()[worst].item<double>();
-  ::testing::Test::RecordProperty(name, std::to_string(error));
+  ::testing::Test::RecordProperty(name, c10::str(error));
 }
 
 }  // namespace bw::testing
