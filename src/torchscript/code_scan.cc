@@ -211,7 +211,8 @@ class CodeScan {
     if (allowed_operators().contains("aten." + std::string(name))) return;
     const auto symbol = c10::Symbol::fromQualString("aten::" + std::string(name));
     if (!torch::jit::getAllOperatorsFor(symbol).empty()) {
-      refuse("the operator 'aten." + std::string(name) + "' as a method or attribute");
+      refuse("the operator 'aten." + std::string(name) +
+             "' as a method, or an attribute of that name");
     }
   }
 
