@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .captions import canonical
+from .captions import canonical, held_out
 from .dit import Block, DiT, DiTConfig, TextEncoder, fused_attention, grid_coords, plain_attention, to_tokens
 from .latents import OUTLIER, mean_square
 from .optim import Average, Muon, schedule
@@ -106,6 +106,8 @@ class DiTTrainer:
         self.last: dict[str, Any] = {"samples": 0}
 
     def _read(self, bank: dict[str, Any]) -> None:
+        if any(held_out(s) for s in bank["scenes"]):
+            raise ValueError("the latent bank holds a combination of held_out.json; training must not see it")
         self.vae = bank["vae"]
         self.mean, self.std = (bank[k][:, None, None] for k in ("mean", "std"))
         self.channel = bank["weight"].to(self.device)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -46,8 +47,6 @@ def config(tok: tokenizer.Tokenizer, **values: Any) -> DiTConfig:
 
 
 def latent_bank() -> dict[str, Any]:
-    import random
-
     g, n = torch.Generator().manual_seed(0), 12
     return {
         "z": torch.randn(n, 2, 48, 2, 2, generator=g).bfloat16(),
@@ -143,6 +142,14 @@ def test_resume_latents_of_another_autoencoder_are_refused(data: Path, tmp_path:
     other = DiTTrainer(config(tok), {**latent_bank(), "vae": "4567"}, tok, DiTOptions(validation=2), "cpu")
     with pytest.raises(ConfigMismatch, match="vae: 0123 there, 4567 here"):
         run(other, tmp_path)
+
+
+def test_bank_with_a_held_out_combination_is_refused(data: Path) -> None:
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    bank = latent_bank()
+    bank["scenes"][3] = captions.scene(random.Random(0), "held")
+    with pytest.raises(ValueError, match="held_out.json"):
+        DiTTrainer(config(tok), bank, tok, DiTOptions(validation=2), "cpu")
 
 
 def poisoned(trainer: Any, steps: set[int]) -> Callable[[int, float], torch.Tensor]:
