@@ -45,6 +45,8 @@ struct SubjectOptions {
   bool batched = false;
   double guidance_start = 0;  // guided at steps k with start <= k / num_steps < end
   double guidance_end = 1;
+  double hole_start = 1;  // unguided again at hole_start <= k / num_steps < hole_end
+  double hole_end = 1;
   std::size_t num_experts = 1;  // the second takes over half-way
   at::ScalarType dtype = at::kFloat;
 };
@@ -56,6 +58,8 @@ inline std::vector<EvaluationContext> make_evaluations(const SubjectOptions& opt
     const int parts = options.heun && step + 1 < options.num_steps ? 2 : 1;
     for (int part = 0; part < parts; ++part) {
       const double progress = static_cast<double>(step) / num_steps;
+      const bool guided = progress >= options.guidance_start && progress < options.guidance_end &&
+                          !(progress >= options.hole_start && progress < options.hole_end);
       const double sigma = 1.0 - (static_cast<double>(step) + 0.9 * part) / num_steps;
       evaluations.push_back(
           {.index = static_cast<std::int64_t>(evaluations.size()),
@@ -65,7 +69,7 @@ inline std::vector<EvaluationContext> make_evaluations(const SubjectOptions& opt
            .sigma = sigma,
            .timestep = 1000 * sigma,
            .expert = options.num_experts > 1 && progress >= 0.5 ? std::size_t{1} : std::size_t{0},
-           .guided = progress >= options.guidance_start && progress < options.guidance_end});
+           .guided = guided});
     }
   }
   return evaluations;

@@ -18,6 +18,7 @@ std::vector<SubjectOptions> all_subjects() {
           {.name = "heun", .heun = true},
           {.name = "interval", .guidance_start = 0.2, .guidance_end = 0.7},
           {.name = "interval batched", .batched = true, .guidance_start = 0.2, .guidance_end = 0.7},
+          {.name = "hole", .hole_start = 0.55, .hole_end = 0.7},
           {.name = "unguided", .guidance_end = 0},
           {.name = "experts", .num_experts = 2},
           {.name = "everything",
@@ -25,6 +26,8 @@ std::vector<SubjectOptions> all_subjects() {
            .batched = true,
            .guidance_start = 0.1,
            .guidance_end = 0.8,
+           .hole_start = 0.3,
+           .hole_end = 0.4,
            .num_experts = 2,
            .dtype = at::kBFloat16}};
 }

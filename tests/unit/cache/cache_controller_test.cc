@@ -85,6 +85,20 @@ TEST(CacheController_Run, AllBlockResiduals_EqualTheStackResidual) {
   EXPECT_TRUE(at::allclose(blocks.run.latents, stack.run.latents, 1e-5, 1e-6));
 }
 
+// A stack in which a block was reused is no sample of the stack: the anchor stays that of step 0.
+TEST(CacheController_Run, PartlyReusedStack_IsNoAnchor) {
+  CacheNeeds needs = needs_of(Site::kStack);
+  needs.sites = {Site::kStack, Site::kBlock};
+  needs.reusable_blocks = {{1}};
+  EvaluationPlan partly = reuse_both(Site::kBlock);
+  for (BranchPlan& branch : partly.branches) branch.blocks = {false, true, false, false};
+  const Scripted result =
+      run_scripted({.num_steps = 3}, needs, {{1, partly}, {2, reuse_both(Site::kStack)}},
+                   {.fixed_inputs = true});
+  EXPECT_FALSE(at::equal(result.run.cond[1], result.run.cond[0]));
+  EXPECT_TRUE(at::equal(result.run.cond[2], result.run.cond[0]));
+}
+
 TEST(CacheController_Begin, NoAnchor_Computes) {
   const Scripted result =
       run_scripted({.num_steps = 2}, needs_of(Site::kStack), {{0, reuse_both(Site::kStack)}});
