@@ -151,8 +151,9 @@ Json bench(const Bundle& model, const BenchSetup& setup, Observer& observer) {
   check_one_model(setup);
   QuietObserver quiet(observer);
   std::vector<Samples> samples(setup.arms.size());
-  const auto rounds = static_cast<std::int64_t>(setup.warmup + setup.repeat);
-  const auto total = rounds * static_cast<std::int64_t>(setup.prompts.size());
+  const auto total =
+      static_cast<std::int64_t>(setup.warmup) +
+      static_cast<std::int64_t>(setup.repeat) * static_cast<std::int64_t>(setup.prompts.size());
   std::int64_t done = 0;
   for (const std::string& prompt : setup.prompts) {
     const auto with_prompt = [&](const BenchArm& arm) {
@@ -162,17 +163,19 @@ Json bench(const Bundle& model, const BenchSetup& setup, Observer& observer) {
     };
     std::optional<at::Tensor> reference;
     if (setup.reference) reference = run_once(model, with_prompt(*setup.reference), quiet).frames;
-    for (int round = 0; round < setup.warmup + setup.repeat; ++round) {
+    // Warming up once is enough: the prompts share one loaded model.
+    const int warmup = prompt == setup.prompts.front() ? setup.warmup : 0;
+    for (int round = 0; round < warmup + setup.repeat; ++round) {
       at::Tensor base;
       for (std::size_t i = 0; i < setup.arms.size(); ++i) {
         const Clip clip = run_once(model, with_prompt(setup.arms[i]), quiet);
         if (i == 0) base = clip.frames;
-        if (round < setup.warmup) continue;
+        if (round < warmup) continue;
         add_times(samples[i], clip);
         samples[i].computed_fraction.push_back(1 - clip.report.cache.reused_fraction());
         samples[i].cache_bytes =
             std::max(samples[i].cache_bytes, clip.report.cache.totals.peak_bytes);
-        if (round > setup.warmup) continue;  // equal plans give equal frames
+        if (round > warmup) continue;  // equal plans give equal frames
         if (i > 0) add_quality(samples[i], clip.frames, base, "");
         if (reference) add_quality(samples[i], clip.frames, *reference, "_reference");
       }

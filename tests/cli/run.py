@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,7 @@ def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) ->
     for name in case.get("makes", []):
         if not (folder / name).is_file() or (folder / name).stat().st_size == 0:
             problems.append(f"did not make {name}")
+    problems += [f"made {name}" for name in case.get("lacks", []) if (folder / name).exists()]
     if case.get("exit", 0) not in (0, 6, 130) and not case.get("leaves"):
         left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         left -= set(case.get("files", {}))
@@ -107,11 +109,23 @@ def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) ->
     return problems
 
 
-def run_command(program: str, args: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    encoded = [os.fsencode(arg) if isinstance(arg, str) else arg for arg in [program, *args]]
-    raw = subprocess.run(encoded, cwd=folder, env=env, capture_output=True, timeout=100)
-    out, err = (stream.decode("utf-8", "replace") for stream in (raw.stdout, raw.stderr))
-    return subprocess.CompletedProcess(args, raw.returncode, out, err)
+def run_command(
+    command: list[str], folder: Path, env: dict[str, str], interrupt: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Runs to the end, or sends SIGINT once a line of stderr holds `interrupt`."""
+    encoded = [os.fsencode(arg) for arg in command]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(encoded, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+        early = b""
+        assert process.stderr is not None
+        while interrupt is not None and (line := process.stderr.readline()):
+            early += line
+            if interrupt.encode() in line:
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=100)
+    texts = [stream.decode("utf-8", "replace") for stream in (out, early + err)]
+    return subprocess.CompletedProcess(command, process.returncode, *texts)
 
 
 def run_case(program: str, case: Case) -> tuple[str, list[str]]:
@@ -130,8 +144,9 @@ def run_case(program: str, case: Case) -> tuple[str, list[str]]:
                 for key, value in values.items():
                     arg = arg.replace(key, value)
                 args.append(arg)
-            result = run_command(program, args, folder, env)
-            if number + 1 == len(commands):
+            is_last = number + 1 == len(commands)
+            result = run_command([program, *args], folder, env, case.get("interrupt") if is_last else None)
+            if is_last:
                 problems += check(case, result, folder)
             elif result.returncode != 0:
                 problems.append(f"preparation failed ({result.returncode}): {result.stderr[-500:]}")
