@@ -1,19 +1,23 @@
 #include "output/sequence_pattern.h"
 
-#include <regex>
+#include <string_view>
 
 namespace bw {
 
 std::optional<SequencePattern> SequencePattern::parse(const std::filesystem::path& path) {
-  static const std::regex kForm("([^%]*)%(?:0([1-9]))?d([^%]*)");
   const std::string file_name = path.filename().string();
-  std::smatch match;
-  if (!std::regex_match(file_name, match, kForm)) return std::nullopt;
+  const std::size_t percent = file_name.find('%');
+  if (percent == std::string::npos) return std::nullopt;
+  std::string_view rest = std::string_view(file_name).substr(percent + 1);
   SequencePattern pattern;
+  if (rest.size() >= 2 && rest[0] == '0' && rest[1] >= '1' && rest[1] <= '9') {
+    pattern.digits_ = static_cast<std::size_t>(rest[1] - '0');
+    rest.remove_prefix(2);
+  }
+  if (!rest.starts_with('d') || rest.find('%') != std::string_view::npos) return std::nullopt;
   pattern.folder_ = path.parent_path();
-  pattern.before_ = match[1].str();
-  pattern.after_ = match[3].str();
-  if (match[2].matched) pattern.digits_ = static_cast<std::size_t>(match[2].str().front() - '0');
+  pattern.before_ = file_name.substr(0, percent);
+  pattern.after_ = rest.substr(1);
   return pattern;
 }
 
