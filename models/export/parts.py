@@ -72,7 +72,7 @@ class Tree(nn.Module):
 
     if TYPE_CHECKING:  # what is grafted is known at run time only
 
-        def __getattr__(self, name: str) -> Any:  # noqa: D105
+        def __getattr__(self, name: str) -> Any:
             ...
 
 

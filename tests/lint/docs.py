@@ -14,8 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flags of other programs that pages mention.
-FOREIGN = {"--python", "--checkpoint", "--out", "--minutes", "--resume", "--preset", "--all", "--lint", "--device", "--stage",
-           "--benchmark_filter", "--label-regex", "--data", "--steps", "--smoke"}
+FOREIGN = {
+    "--python", "--checkpoint", "--out", "--minutes", "--resume", "--preset", "--all", "--lint", "--device", "--stage",
+    "--benchmark_filter", "--label-regex", "--data", "--smoke",
+}
 
 
 def output(program: str, *args: str) -> str:
@@ -40,7 +42,8 @@ def check_flags(flags: set[str]) -> list[str]:
 
 def check_policies(program: str) -> list[str]:
     """`POLICY:key=value` in a page must name a policy and its parameters."""
-    policies = {row["name"]: {p["name"] for p in row["params"]} | {"preset"} for row in json.loads(output(program, "list", "policies", "--json"))}
+    rows = json.loads(output(program, "list", "policies", "--json"))
+    policies = {row["name"]: {param["name"] for param in row["params"]} | {"preset"} for row in rows}
     problems = []
     for page in PAGES:
         for name, params in re.findall(r"\b([a-z]+):((?:[a-z_]+=[\w.%:+]+,?)+)", page.read_text()):

@@ -12,8 +12,8 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 torch.set_num_threads(1)
 
-from models.default.captions import SPRITES  # noqa: E402
-from models.default.dataset import SPRITE  # noqa: E402
+from models.default.captions import SPRITES
+from models.default.dataset import SPRITE
 
 
 def write_atlas(path: Path) -> Path:

@@ -148,7 +148,7 @@ def test_bank_with_a_held_out_combination_is_refused(data: Path) -> None:
     tok = tokenizer.Tokenizer(data / "tokenizer.model")
     bank = latent_bank()
     bank["scenes"][3] = captions.scene(random.Random(0), "held")
-    with pytest.raises(ValueError, match="held_out.json"):
+    with pytest.raises(ValueError, match=r"held_out.json"):
         DiTTrainer(config(tok), bank, tok, DiTOptions(validation=2), "cpu")
 
 
