@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 
 #include "base/error.h"
@@ -82,6 +83,15 @@ TEST(Tokenizer_NoModel, IsRefused) {
   const Manifest manifest = read_manifest(bundle.path());
   EXPECT_THAT(message_of<InputError>([&] { (void)Tokenizer(manifest); }),
               HasSubstr("tokenizer.model: is no"));
+}
+
+// See Note: [FLAGS_minloglevel] in src/bundle/sources.cmake.
+TEST(Linking_SharedVariable, BelongsToSentencePiece) {
+  Dl_info owner{};
+  void* variable = ::dlsym(RTLD_DEFAULT, "FLAGS_minloglevel");
+  ASSERT_NE(variable, nullptr);
+  ASSERT_NE(::dladdr(variable, &owner), 0);
+  EXPECT_THAT(owner.dli_fname, HasSubstr("sentencepiece"));
 }
 
 TEST(TextEncoder_Trim, ZeroesThePadding) {
