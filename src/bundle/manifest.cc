@@ -16,6 +16,7 @@ constexpr std::size_t kMaxTextBytes = 10'000;
 constexpr std::size_t kMaxDepth = 32;
 constexpr std::int64_t kMaxPixels = 16'384;
 constexpr std::int64_t kMaxFrames = 100'000;
+constexpr std::int64_t kMaxPatch = 4096;
 
 struct DtypeName {
   const char* name;
@@ -91,12 +92,18 @@ std::int64_t patch_of(const Manifest& manifest, std::size_t axis) {
   std::int64_t patch = 1;
   for (const StreamInfo& stream : manifest.streams) {
     if (!stream.is_text) patch = std::lcm(patch, stream.patch.at(axis));
+    if (patch > kMaxPatch) {
+      throw InputError((manifest.directory / "model.json").string() +
+                       ": streams: the patches have no common multiple up to " +
+                       std::to_string(kMaxPatch));
+    }
   }
   return patch;
 }
 
 void check_pixels(std::int64_t value, std::int64_t multiple, const Origin& origin) {
-  check_progression(value, {multiple, 0, multiple, kMaxPixels / multiple * multiple}, origin);
+  const std::int64_t largest = std::max(multiple, kMaxPixels / multiple * multiple);
+  check_progression(value, {multiple, 0, multiple, largest}, origin);
 }
 
 }  // namespace
@@ -111,8 +118,8 @@ Manifest read_manifest(const std::filesystem::path& directory) {
   check_bounds(manifest.json, origin);
   // Our own reader first: it knows the nearest key. The schema then checks what it left open.
   parse_manifest(manifest.json, origin, manifest);
-  check_model_schema(manifest.json, origin);
   check_references(manifest, origin);
+  check_model_schema(manifest.json, origin);
   return manifest;
 }
 
@@ -126,7 +133,8 @@ LatentShape latent_shape(const Manifest& manifest, const ClipSize& size, const C
   std::int64_t smallest = step - latent.leading_frames % step;
   const std::int64_t offset = smallest % step;
   smallest = offset == 0 ? step : offset;
-  check_progression(size.num_frames, {step, offset, smallest, kMaxFrames}, origin.num_frames);
+  check_progression(size.num_frames, {step, offset, smallest, std::max(kMaxFrames, smallest)},
+                    origin.num_frames);
   return {.channels = latent.channels,
           .frames = (size.num_frames + latent.leading_frames) / latent.temporal_stride,
           .height = size.height / latent.spatial_stride,

@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kFormatVersion = 1;
 constexpr std::size_t kMaxNameBytes = 300;
 constexpr std::int64_t kMaxSize = 1 << 24;
+constexpr std::int64_t kMaxStride = 256;
 
 void check_version(JsonObject& root) {
   const std::int64_t version = root.integer("format_version");
@@ -133,6 +134,11 @@ LatentGeometry read_latent(const Json& json, const Origin& origin) {
   latent.spatial_stride = size(object, "spatial_stride");
   latent.temporal_stride = size(object, "temporal_stride");
   latent.leading_frames = size(object, "leading_frames", 0);
+  for (const char* key : {"spatial_stride", "temporal_stride", "leading_frames"}) {
+    if (object.integer(key) > kMaxStride) {
+      reject(object.at(key), "must be at most " + std::to_string(kMaxStride));
+    }
+  }
   latent.mean = numbers(object, "mean");
   latent.std = numbers(object, "std");
   object.finish();

@@ -14,14 +14,13 @@ namespace {
 
 using Adapter = valijson::adapters::NlohmannJsonAdapter;
 
-// valijson writes a path as "<root>", "[\"latent\"]", "[3]".
+// valijson writes a path as "<root>", "[experts]", "[3]".
 Origin place_of(const std::vector<std::string>& context, Origin origin) {
   for (const std::string& part : context) {
-    if (part.starts_with("[\"")) {
-      origin = origin.at(part.substr(2, part.size() - 4));
-    } else if (part.starts_with("[")) {
-      origin = origin.at(part);
-    }
+    if (!part.starts_with("[")) continue;
+    const std::string key = part.substr(1, part.size() - 2);
+    const bool is_index = key.find_first_not_of("0123456789") == std::string::npos;
+    origin = origin.at(is_index ? part : key);
   }
   return origin;
 }

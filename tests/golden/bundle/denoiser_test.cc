@@ -71,7 +71,7 @@ void replay_whole(const Denoiser& denoiser, const Place& at) {
 class DenoiserGolden : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
-  const std::filesystem::path path = std::filesystem::path(BW_TEST_DATA) / "bundles" / GetParam();
+  const std::filesystem::path path = std::filesystem::path(BW_SOURCE_DIR) / GetParam();
   const auto bundle = Bundle::load(Bundle::open(path), {});
   const c10::InferenceMode guard;
   const Tensors golden = read_safetensors(path / "golden" / "denoiser.safetensors").tensors;
@@ -85,10 +85,13 @@ TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
       ++examples;
     }
   }
-  EXPECT_GE(examples, 3);
+  EXPECT_GE(examples, 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserGolden, ::testing::Values("tiny-wan", "synthetic"));
+INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserGolden,
+                         ::testing::Values("tests/data/bundles/tiny-wan",
+                                           "tests/data/bundles/synthetic",
+                                           "models/default/bundle"));
 
 }  // namespace
 }  // namespace bw

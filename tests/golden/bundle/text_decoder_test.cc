@@ -14,19 +14,20 @@ namespace {
 
 using testing::expect_close;
 
-std::filesystem::path tiny_wan() {
-  return std::filesystem::path(BW_TEST_DATA) / "bundles" / "tiny-wan";
-}
+class TextDecoderGolden : public ::testing::TestWithParam<const char*> {
+ protected:
+  const std::filesystem::path path_ = std::filesystem::path(BW_SOURCE_DIR) / GetParam();
+  const std::shared_ptr<const Bundle> bundle_ = Bundle::load(Bundle::open(path_), {});
+};
 
-TEST(TextGolden_Prompts, IdsAndEmbeddingMatch) {
-  const auto bundle = Bundle::load(Bundle::open(tiny_wan()), {});
+TEST_P(TextDecoderGolden, Prompts_IdsAndEmbeddingMatch) {
   const c10::InferenceMode guard;
-  const Safetensors golden = read_safetensors(tiny_wan() / "golden" / "text.safetensors");
+  const Safetensors golden = read_safetensors(path_ / "golden" / "text.safetensors");
   int prompts = 0;
   for (; golden.metadata.contains(std::to_string(prompts) + ".prompt"); ++prompts) {
     const std::string number = std::to_string(prompts) + ".";
     const std::string& prompt = golden.metadata.at(number + "prompt");
-    const TextEmbedding text = bundle->text_encoder()->encode(prompt);
+    const TextEmbedding text = bundle_->text_encoder()->encode(prompt);
     const at::Tensor ids = golden.tensors.at(number + "ids")[0];
     const auto used = golden.tensors.at(number + "mask").sum().item<std::int64_t>();
     EXPECT_TRUE(at::equal(at::tensor(text.tokens.ids, at::kLong), ids.narrow(0, 0, used)))
@@ -34,26 +35,32 @@ TEST(TextGolden_Prompts, IdsAndEmbeddingMatch) {
     expect_close(text.embedding, golden.tensors.at(number + "embedding"),
                  "embedding" + std::to_string(prompts));
   }
-  EXPECT_GE(prompts, 3);
+  EXPECT_GE(prompts, 2);
 }
 
-TEST(DecoderGolden_Frames, MatchTheOriginal) {
-  const auto bundle = Bundle::load(Bundle::open(tiny_wan()), {});
+TEST_P(TextDecoderGolden, Frames_MatchTheOriginal) {
   const c10::InferenceMode guard;
-  const auto golden = read_safetensors(tiny_wan() / "golden" / "decoder.safetensors").tensors;
+  const auto golden = read_safetensors(path_ / "golden" / "decoder.safetensors").tensors;
   std::vector<at::Tensor> chunks;
-  bundle->video_decoder()->decode(golden.at("latent"),
-                                  [&](const at::Tensor& frames) { chunks.push_back(frames); });
-  // [1,n,3,h,w] in [0,1], leading frames included → what is shown.
-  const at::Tensor frames = golden.at("frames")[0];
-  const std::int64_t leading = bundle->manifest().latent.leading_frames;
-  const at::Tensor shown =
-      frames.narrow(0, leading, frames.size(0) - leading).permute({0, 2, 3, 1}).clamp(0, 1);
+  bundle_->video_decoder()->decode(golden.at("latent"),
+                                   [&](const at::Tensor& frames) { chunks.push_back(frames); });
+  // tiny-wan: [1,n,3,h,w] in [0,1] with the leading frames; default: bytes without them.
+  at::Tensor shown = golden.at("frames")[0].permute({0, 2, 3, 1});
+  double tolerance = 1.0 / 255;  // both sides rounded: one level
+  if (shown.is_floating_point()) {
+    const std::int64_t leading = bundle_->manifest().latent.leading_frames;
+    shown = shown.narrow(0, leading, shown.size(0) - leading).clamp(0, 1);
+    tolerance = 0.5 / 255 + testing::kTolerance;  // half a level for our rounding
+  } else {
+    shown = shown.to(at::kFloat) / 255;
+  }
   const at::Tensor found = at::cat(chunks, 0).to(at::kFloat) / 255;
   ASSERT_EQ(found.sizes(), shown.sizes());
-  // Half a level for the rounding, and the tolerance of the decoder.
-  EXPECT_LE((found - shown).abs().max().item<double>(), 0.5 / 255 + testing::kTolerance);
+  EXPECT_LE((found - shown).abs().max().item<double>(), tolerance + 1e-6);
 }
+
+INSTANTIATE_TEST_SUITE_P(Bundles, TextDecoderGolden,
+                         ::testing::Values("tests/data/bundles/tiny-wan", "models/default/bundle"));
 
 }  // namespace
 }  // namespace bw
