@@ -7,7 +7,7 @@
 namespace bw {
 namespace {
 
-constexpr std::int64_t kManualMaxKeys = 512;
+constexpr std::int64_t kManualMaxKeys = 640;
 
 }  // namespace
 

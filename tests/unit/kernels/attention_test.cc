@@ -64,11 +64,11 @@ TEST(Attend_Float32, IsPlainSdpaBitForBit) {
 }
 
 TEST(AttentionForm_Rule, DependsOnDtypeAndKeysOnly) {
-  for (const std::int64_t keys : {1, 512, 513, 100'000}) {
+  for (const std::int64_t keys : {1, 640, 641, 100'000}) {
     EXPECT_EQ(attention_form(at::kFloat, keys), AttentionForm::kSdpa);
   }
-  EXPECT_EQ(attention_form(at::kBFloat16, 512), AttentionForm::kManual);
-  EXPECT_EQ(attention_form(at::kBFloat16, 513), AttentionForm::kSdpa);
+  EXPECT_EQ(attention_form(at::kBFloat16, 640), AttentionForm::kManual);
+  EXPECT_EQ(attention_form(at::kBFloat16, 641), AttentionForm::kSdpa);
 }
 
 }  // namespace
