@@ -99,13 +99,20 @@ std::string read_file(const fs::path& path) {
 }
 
 void check_writable(const fs::path& path) {
-  if (path.filename().empty() || fs::is_directory(path)) {
+  std::error_code ignored;
+  if (path.filename().empty() || fs::is_directory(path, ignored)) {
     throw OutputError(path.string() + ": is a folder, not a file name");
   }
-  const PendingFile probe(path);
-  const int file = ::open(probe.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (file < 0) throw OutputError(path.string() + ": cannot be written: " + system_reason());
-  ::close(file);
+  // The folder the file will be in, or the nearest one above it that is there already.
+  fs::path folder = fs::absolute(path).parent_path();
+  while (!fs::exists(folder, ignored) && folder.has_relative_path()) folder = folder.parent_path();
+  if (!fs::is_directory(folder, ignored)) {
+    throw OutputError(path.string() + ": cannot be written: " + folder.string() + " is no folder");
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    throw OutputError(path.string() + ": cannot be written: " + folder.string() + ": " +
+                      system_reason());
+  }
 }
 
 MappedFile::MappedFile(const fs::path& path) {

@@ -37,8 +37,8 @@ void write_file(const std::filesystem::path& path, std::string_view bytes);
 // Throws InputError when it cannot be read.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
-// Throws OutputError when a file could not be created there (folder missing and not creatable,
-// read-only, a directory).
+// Throws OutputError when a file could not be created there (a directory of that name, a parent
+// that is a file or read-only). Creates nothing.
 void check_writable(const std::filesystem::path& path);
 
 // A private read-only mapping of a whole file; pages may be shared by processes. Throws InputError.

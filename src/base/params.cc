@@ -9,7 +9,11 @@
 namespace bw {
 namespace {
 
-std::string format_number(double value) { return Json(value).dump(); }
+// "3" rather than "3.0".
+std::string format_number(double value) {
+  const bool whole = std::floor(value) == value && std::abs(value) < 1e15;
+  return whole ? Json(static_cast<std::int64_t>(value)).dump() : Json(value).dump();
+}
 
 std::string format_range(Range range, std::string_view symbol) {
   std::string text(symbol);

@@ -109,9 +109,11 @@ std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
                  "file with one prompt per line; every plan runs on each")
       ->group("Bench");
   app.add_option("--warmup", options->warmup, "rounds that are not counted")
+      ->capture_default_str()
       ->check(CLI::Range(0, 1000))
       ->group("Bench");
   app.add_option("--repeat", options->repeat, "rounds that are counted")
+      ->capture_default_str()
       ->check(CLI::Range(1, 100000))
       ->group("Bench");
   app.add_option("--save", options->save, "write the result as JSON")->group("Bench");

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,9 +12,12 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace bw {
+
+struct OptionInfo;
 
 // Options that say how the program talks, shared by all subcommands.
 struct TalkOptions {
@@ -34,14 +38,18 @@ struct CommandInfo {
 // The options of a run (run/options.h) as flags, with --config, --from and --size.
 class RunFlags {
  public:
-  void add_to(CLI::App& app);
-  // Weakest first: --from, --config, flags. `without` keys of --from are left out (the output path
-  // is never taken).
+  // All options of a run, or only those for which `wanted` holds (then without --config and
+  // --from).
+  void add_to(CLI::App& app, bool (*wanted)(const OptionInfo&) = nullptr);
+  // Weakest first: --from, --config, flags. --from brings everything but paths.
   [[nodiscard]] Request request() const;
+  // The hash of the bundle that made the run named by --from.
+  [[nodiscard]] std::optional<std::string> recorded_bundle() const;
 
  private:
   std::map<std::string, std::string> values_;
   std::map<std::string, bool> switches_;
+  std::map<std::string, const CLI::Option*> given_;
   std::string config_;
   std::string from_;
   std::string size_;

@@ -28,11 +28,17 @@ void check_comparable(const CompareOptions& options, const VideoInfo& a, const V
 
 // Seconds of denoising from the report beside a video, where there is one.
 std::optional<double> denoise_seconds(std::filesystem::path video) {
+  const std::filesystem::path name = video.filename();
   const std::filesystem::path report = video.replace_extension(".json");
   if (!std::filesystem::exists(report)) return std::nullopt;
   const Json json = read_json_file(report);
   const auto pointer = Json::json_pointer("/timings/denoise");
+  const auto path = Json::json_pointer("/output/path");
   if (!json.contains(pointer) || !json.at(pointer).is_number()) return std::nullopt;
+  // Two videos that differ in their extension alone share the name of their report.
+  const bool is_its = json.contains(path) && json.at(path).is_string() &&
+                      std::filesystem::path(json.at(path).get<std::string>()).filename() == name;
+  if (!is_its) return std::nullopt;
   return json.at(pointer).get<double>();
 }
 

@@ -21,6 +21,20 @@ struct DecodeOptions {
   RunFlags flags;
 };
 
+// "fox.latents.safetensors" and "fox.safetensors" become "fox.mp4".
+std::string default_output(std::filesystem::path latents) {
+  latents.replace_extension();
+  if (latents.extension() == ".latents") latents.replace_extension();
+  return latents.string() + ".mp4";
+}
+
+// What decoding depends on: everything else is in the latents.
+bool concerns_decoding(const OptionInfo& option) {
+  return option.key == "model" || option.key == "threads" || option.key == "fps" ||
+         (option.group == OptionGroup::kOutput && option.key != "report" &&
+          option.key != "save_latents");
+}
+
 void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
   const SavedLatents saved = read_latents(options.latents);
   Request request;
@@ -32,10 +46,9 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
       request.set(key, entry->value, entry->origin);
   }
   if (!request.has("output")) {
-    std::filesystem::path video = options.latents;
-    request.set("output", video.replace_extension().replace_extension(".mp4").string(),
-                Origin::flag("--output"));
+    request.set("output", default_output(options.latents), Origin::flag("--output"));
   }
+  request.set("report", "none", Origin::flag("--report"));
   const Manifest manifest = Bundle::open(find_bundle(request));
   if (manifest.hash != saved.bundle) {
     throw InputError(options.latents + ": was made by another model (" +
@@ -60,7 +73,15 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
   const auto model = Bundle::load(manifest, load);
   const auto observer = make_observer(talk.progress);
   write_video(*model, saved.latents, report, *observer);
-  std::cout << report.output.path << '\n';
+  if (talk.json) {
+    std::cout << Json{{"path", report.output.path},
+                      {"bytes", report.output.bytes},
+                      {"num_frames", report.output.num_frames}}
+                     .dump(1)
+              << '\n';
+  } else {
+    std::cout << report.output.path << '\n';
+  }
 }
 
 }  // namespace
@@ -68,7 +89,7 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
 std::function<void()> add_decode_command(CLI::App& app, TalkOptions& talk) {
   const auto options = std::make_shared<DecodeOptions>();
   app.add_option("latents", options->latents, "file of --save-latents")->required();
-  options->flags.add_to(app);
+  options->flags.add_to(app, concerns_decoding);
   return [options, &talk] { run_decode(*options, talk); };
 }
 

@@ -71,12 +71,16 @@ void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
   const Request request = options.flags.request();
   const Manifest manifest = Bundle::open(find_bundle(request));
   const Plan plan = resolve(request, manifest);
+  check_plan(plan, manifest);
+  const auto observer = make_observer(talk.progress);
+  if (options.flags.recorded_bundle().value_or(manifest.hash) != manifest.hash) {
+    observer->note("warning: the plan of --from was made with another model than " +
+                   manifest.directory.string() + "; the video will differ");
+  }
   if (options.dry_run) {
     print_plan(plan, manifest, talk.json);
     return;
   }
-  check_plan(plan, manifest);
-  const auto observer = make_observer(talk.progress);
   if (request.integer("seed").value_or(0) == -1)
     observer->note("seed: " + std::to_string(plan.clip.seed));
   note_preset(plan, manifest, *observer);

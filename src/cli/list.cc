@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "base/error.h"
 #include "cache/policy_table.h"
 #include "cli/command.h"
 #include "output/frame_sink.h"
@@ -119,6 +120,9 @@ void print_row(const Json& row) {
 }
 
 void run_list(const std::string& what, const std::string& model, bool as_json) {
+  if (what.empty()) {
+    throw UsageError("list: say what: policies, schedulers, formats, metrics, options or presets");
+  }
   const Json rows = what == "policies"     ? list_policies()
                     : what == "schedulers" ? list_schedulers()
                     : what == "formats"    ? list_formats()
@@ -129,6 +133,7 @@ void run_list(const std::string& what, const std::string& model, bool as_json) {
     std::cout << rows.dump(2) << '\n';
     return;
   }
+  if (rows.empty()) std::cerr << "there are none\n";
   for (const Json& row : rows) print_row(row);
 }
 
@@ -138,7 +143,6 @@ std::function<void()> add_list_command(CLI::App& app, TalkOptions& talk) {
   const auto what = std::make_shared<std::string>();
   const auto model = std::make_shared<std::string>();
   app.add_option("what", *what, "policies, schedulers, formats, metrics, options or presets")
-      ->required()
       ->check(
           CLI::IsMember({"policies", "schedulers", "formats", "metrics", "options", "presets"}));
   app.add_option("-M,--model", *model, "bundle whose presets to list");

@@ -32,22 +32,39 @@ void add_talk_options(CLI::App& app, TalkOptions& talk) {
       ->group("Talk");
 }
 
+// "-M x decode …": the flags would belong to the default command and be lost.
+void check_flag_order(const CLI::App& app) {
+  if (app.get_subcommands().empty()) return;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() > 0) {
+      throw UsageError(option->get_name() + ": stands before '" +
+                       app.get_subcommands().front()->get_name() + "'; flags go after the command");
+    }
+  }
+}
+
+std::string suggest(const std::string& argument, const CLI::App& app) {
+  std::vector<std::string> known;
+  if (argument.starts_with("-")) {
+    const auto chosen = app.get_subcommands();
+    for (const CLI::App* owner : {&app, chosen.empty() ? &app : chosen.front()}) {
+      for (const CLI::Option* option : owner->get_options()) {
+        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+      }
+    }
+  } else {
+    for (const CommandInfo& command : commands()) known.emplace_back(command.name);
+  }
+  const std::string near = nearest(argument.substr(0, argument.find('=')), known);
+  return near.empty() ? "; --help lists commands and flags" : "; did you mean '" + near + "'?";
+}
+
 // CLI11's own message, with the nearest flag when one was mistyped.
 [[noreturn]] void rethrow_usage(const CLI::App& app, const CLI::ParseError& error) {
   std::string message = error.what();
   const std::vector<std::string> extras = app.remaining(true);
   if (!extras.empty()) {
-    std::vector<std::string> known;
-    for (const CLI::App* owner :
-         {&app, app.get_subcommands().empty() ? &app : app.get_subcommands().front()}) {
-      for (const CLI::Option* option : owner->get_options()) {
-        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-      }
-    }
-    const std::string flag = extras.front().substr(0, extras.front().find('='));
-    const std::string near = nearest(flag, known);
-    message = "unknown argument '" + extras.front() + "'" +
-              (near.empty() ? "; --help lists the flags" : "; did you mean '" + near + "'?");
+    message = "unknown argument '" + extras.front() + "'" + suggest(extras.front(), app);
   }
   throw UsageError(message);
 }
@@ -82,6 +99,7 @@ int run_program(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     rethrow_usage(app, error);
   }
+  check_flag_order(app);
   install_signal_handlers();
   chosen();
   return 0;

@@ -19,8 +19,9 @@ std::pair<std::string, std::string> split_size(const std::string& size) {
 
 }  // namespace
 
-void RunFlags::add_to(CLI::App& app) {
+void RunFlags::add_to(CLI::App& app, bool (*wanted)(const OptionInfo&)) {
   for (const OptionInfo& option : options()) {
+    if (wanted != nullptr && !wanted(option)) continue;
     const std::string key(option.key);
     const std::string meaning(option.meaning);
     const std::string flags(option.flags);
@@ -28,12 +29,14 @@ void RunFlags::add_to(CLI::App& app) {
                              ? app.add_flag(flags, switches_[key], meaning)
                              : app.add_option(flags, values_[key], meaning);
     added->group(std::string(group_title(option.group)));
+    given_[key] = added;
     if (option.kind == OptionKind::kChoice) {
       std::string names;
       for (const std::string& choice : option.choices) names += (names.empty() ? "" : "|") + choice;
       added->type_name(names);
     }
   }
+  if (wanted != nullptr) return;
   app.add_option("--size", size_, "WIDTHxHEIGHT in one")->group("Clip");
   app.add_option("-c,--config,--config-json,--config_json", config_,
                  "JSON file with the same names (num_frames, cache …); flags win over it")
@@ -52,17 +55,18 @@ Request RunFlags::request() const {
     request.set("width", width, Origin::flag("--size"));
     request.set("height", height, Origin::flag("--size"));
   }
-  for (const OptionInfo& option : options()) {
-    const std::string key(option.key);
-    const Origin origin = Origin::flag(main_flag(option));
-    if (const auto value = values_.find(key); value != values_.end() && !value->second.empty()) {
-      request.set(key, value->second, origin);
-    }
-    if (const auto value = switches_.find(key); value != switches_.end() && value->second) {
-      request.set(key, true, origin);
-    }
+  for (const auto& [key, option] : given_) {
+    if (option->count() == 0) continue;
+    const auto value = values_.find(key);
+    const Json json = value == values_.end() ? Json(switches_.at(key)) : Json(value->second);
+    request.set(key, json, Origin::flag(main_flag(*find_option(key))));
   }
   return request;
+}
+
+std::optional<std::string> RunFlags::recorded_bundle() const {
+  if (from_.empty()) return std::nullopt;
+  return read_run_record(from_).bundle_hash;
 }
 
 }  // namespace bw

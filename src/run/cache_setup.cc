@@ -6,6 +6,7 @@
 #include "cache/policy_table.h"
 #include "cache/replay.h"
 #include "run/guidance.h"
+#include "run/run_record.h"
 
 namespace bw {
 namespace {
@@ -33,12 +34,12 @@ std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayou
   for (const ExpertLayout& expert : layout.experts)
     shape.blocks_per_expert.push_back(expert.blocks.size());
   if (plan.replay) {
-    const Origin origin = Origin::file(plan.replay->string() + ": ");
-    const Json report = read_json_file(*plan.replay);
-    if (!report.is_object() || !report.contains("cache"))
-      reject(origin.at("cache"), "is missing; is this a run report?");
-    return make_replay(trace_from_json(report.at("cache"), origin.at("cache")), origin,
-                       layout.evaluations, shape);
+    const Origin origin = Origin::file(plan.replay->string());
+    const Json record = read_run_record(*plan.replay).whole;
+    if (!record.contains("cache")) reject(origin, "holds no decisions of a cache");
+    const Origin cache = Origin::file(plan.replay->string() + ": cache");
+    return make_replay(trace_from_json(record.at("cache"), cache), origin, layout.evaluations,
+                       shape);
   }
   const Origin origin = Origin::flag("--cache " + plan.policy);
   return find_cache_policy(plan.policy, origin).make(plan.params, origin, shape);

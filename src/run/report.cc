@@ -78,10 +78,9 @@ std::string cache_summary(const Report& report) {
   std::array<char, 256> line{};
   std::string text = "step  blocks (# computed, . reused)  indicator\n";
   for (const EvaluationRecord& evaluation : cache.evaluations) {
-    const auto mean =
-        evaluation.branches.empty()
-            ? std::nullopt
-            : mean_distance(evaluation.branches.front().distances);
+    const auto mean = evaluation.branches.empty()
+                          ? std::nullopt
+                          : mean_distance(evaluation.branches.front().distances);
     std::snprintf(line.data(), line.size(), "%4ld  %-30s  %s\n",
                   static_cast<long>(evaluation.context.step), step_map(evaluation).c_str(),
                   mean ? std::to_string(*mean).c_str() : "");

@@ -13,6 +13,7 @@
 #include "output/frame_sink.h"
 #include "run/cache_setup.h"
 #include "run/options.h"
+#include "run/write_video.h"
 #include "schedule/scheduler.h"
 
 namespace bw {
@@ -164,6 +165,21 @@ OutputPlan resolve_output(const Request& request, Picker& pick) {
   return output;
 }
 
+// One file would overwrite the other.
+void check_distinct(const OutputPlan& output) {
+  const auto name = [](const fs::path& path) { return fs::absolute(path).lexically_normal(); };
+  if (output.report && name(*output.report) == name(output.video)) {
+    throw UsageError("--report: is the same file as --output, " + output.video.string());
+  }
+  if (!output.latents) return;
+  if (name(*output.latents) == name(output.video)) {
+    throw UsageError("--save-latents: is the same file as --output, " + output.video.string());
+  }
+  if (output.report && name(*output.report) == name(*output.latents)) {
+    throw UsageError("--save-latents: is the same file as --report, " + output.report->string());
+  }
+}
+
 }  // namespace
 
 fs::path find_bundle(const Request& request) {
@@ -184,6 +200,10 @@ fs::path find_bundle(const Request& request) {
 }
 
 Plan resolve(const Request& request, const Manifest& manifest) {
+  if (manifest.decoder.empty()) {
+    throw InputError(manifest.directory.string() + ": the model '" + manifest.name +
+                     "' has no video decoder, so it cannot make a video; export it with one");
+  }
   Plan plan;
   Picker pick(request, plan.sources);
   plan.model = resolve_model(request, manifest, pick);
@@ -207,9 +227,9 @@ void check_plan(const Plan& plan, const Manifest& manifest) {
   const VideoFormat format{static_cast<int>(plan.clip.width), static_cast<int>(plan.clip.height),
                            plan.clip.fps, plan.clip.num_frames};
   find_writer(output.video).check(output.video, format, encode_options(plan));
-  check_writable(output.video);
+  check_distinct(output);
   if (output.report) check_writable(*output.report);
-  if (output.latents) check_writable(*output.latents);
+  check_writable(latents_path(plan));
   const LatentShape shape = plan_latent_shape(plan, manifest);
   if (plan.clip.noise) (void)read_noise(*plan.clip.noise, shape);
   if (plan.clip.prompt_embeds) (void)read_prompt_embeds(*plan.clip.prompt_embeds);

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,16 @@ def rehash(bundle: Path) -> None:
     manifest.write_text(json.dumps(document))
 
 
+def edit_code(archive: Path, old: str, new: str) -> None:
+    """Replaces text in the code of a TorchScript archive (a zip file of stored records)."""
+    with zipfile.ZipFile(archive) as before:
+        records = [(info.filename, before.read(info)) for info in before.infolist()]
+    assert any(old.encode() in content for _, content in records), f"{archive} does not hold {old!r}"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as after:
+        for name, content in records:
+            after.writestr(name, content.replace(old.encode(), new.encode()) if name.endswith(".py") else content)
+
+
 def prepare(case: Case, folder: Path, bundle: Path) -> None:
     for name, text in case.get("files", {}).items():
         path = folder / name
@@ -73,6 +84,8 @@ def prepare(case: Case, folder: Path, bundle: Path) -> None:
             content = target.read_bytes()
             assert old in content, f"{target} does not hold {old!r}"
             target.write_bytes(content.replace(old, new))
+        elif "code" in step:
+            edit_code(target, *step["code"])
         elif "set" in step:
             edit_json(target, step["set"])
         elif "swap" in step:

@@ -28,7 +28,7 @@ find_package_handle_standard_args(LibTorch
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
   add_library(LibTorch::torch INTERFACE IMPORTED)
-  # -idirafter: torch carries its own fmt/, which would shadow the system's and break spdlog.
+  # -idirafter: torch carries its own fmt/, which must not shadow the system's.
   target_compile_options(LibTorch::torch INTERFACE
     "SHELL:-idirafter ${LibTorch_PREFIX}/include"
     "SHELL:-idirafter ${LibTorch_PREFIX}/include/torch/csrc/api/include")

@@ -64,9 +64,7 @@ struct BadCase {
 
 TEST(Params_Read, BadValues_AreNamed) {
   const std::vector<BadCase> cases = {
-      {{{"threshold", -0.1}},
-       "threshold: must satisfy 0.0 <= x <= 1.0, got -0.1",
-       "below the range"},
+      {{{"threshold", -0.1}}, "threshold: must satisfy 0 <= x <= 1, got -0.1", "below the range"},
       {{{"threshold", "nan"}}, "threshold: must satisfy", "NaN passes no comparison"},
       {{{"threshold", "inf"}}, "threshold: must satisfy", "infinite"},
       {{{"threshold", "0.1x"}}, "threshold: must be a number", "trailing text"},
@@ -92,7 +90,7 @@ TEST(Params_KeyValues, Malformed_IsUsageError) {
 TEST(Params_Describe, ListsEveryField) {
   const std::vector<ParamInfo> infos = describe_params(Example());
   ASSERT_EQ(infos.size(), 5U);
-  EXPECT_EQ(infos[0].range, "0.0 <= x <= 1.0");
+  EXPECT_EQ(infos[0].range, "0 <= x <= 1");
   EXPECT_EQ(infos[3].range, "once | every");
   EXPECT_EQ(infos[3].default_value, "once");
 }
