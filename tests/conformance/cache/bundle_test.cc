@@ -1,0 +1,152 @@
+// The rules of cache_policy_test.cc over real bundles: TorchScript blocks, several streams and
+// kinds of block, experts, in each dtype that a bundle has.
+#include "bundle/bundle.h"
+
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <numeric>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/cache_conformance.h"
+#include "torchscript/safetensors.h"
+
+namespace bw::testing {
+namespace {
+
+struct BundleRun {
+  const char* bundle;
+  at::ScalarType dtype = at::kFloat;
+  SubjectOptions options;  // its dtype and num_experts are the bundle's business
+};
+
+void PrintTo(const BundleRun& run, std::ostream* out) {
+  *out << run.bundle << ' ' << run.dtype << ' ' << run.options.name;
+}
+
+// The texts of one clip and what depends on them and on the time alone.
+class Clip {
+ public:
+  Clip(const BundleRun& run, const Safetensors& golden)
+      : bundle_(Bundle::load(Bundle::open(std::string(BW_TEST_DATA "/bundles/") + run.bundle),
+                             {.dtype = run.dtype, .with_text_encoder = false})),
+        noise_(golden.tensors.at("noise")) {
+    const at::Tensor& cond = golden.tensors.at("cond");
+    cond_ = conditions(cond);
+    uncond_ = conditions(golden.tensors.at("uncond"));
+    other_ = conditions(seeded_randn(cond.sizes(), 99));
+  }
+
+  [[nodiscard]] const Manifest& manifest() const { return bundle_->manifest(); }
+  [[nodiscard]] const Denoiser& denoiser() const { return bundle_->denoiser(); }
+  [[nodiscard]] const at::Tensor& noise() const { return noise_; }
+  [[nodiscard]] LatentShape shape() const {
+    return {noise_.size(1), noise_.size(2), noise_.size(3), noise_.size(4)};
+  }
+
+  std::unique_ptr<Pass> begin(std::span<const Branch> branches, double timestep,
+                              const at::Tensor& latent, bool other_uncond) const {
+    std::vector<BranchContext> contexts;
+    for (const Branch branch : branches) {
+      const BranchContext& uncond = other_uncond ? other_ : uncond_;
+      contexts.push_back(branch == Branch::kCond ? cond_ : uncond);
+    }
+    const auto rows = static_cast<std::int64_t>(contexts.size());
+    const BranchContext context =
+        rows == 1 ? contexts.front() : batch_contexts(denoiser(), contexts);
+    return denoiser().begin(context, latent.expand({rows, -1, -1, -1, -1}),
+                            denoiser().modulation({timestep, std::nullopt}, rows));
+  }
+
+ private:
+  [[nodiscard]] BranchContext conditions(const at::Tensor& text) const {
+    return denoiser().conditions(text, shape());
+  }
+
+  std::shared_ptr<const Bundle> bundle_;
+  at::Tensor noise_;
+  BranchContext cond_;
+  BranchContext uncond_;
+  BranchContext other_;  // of another negative prompt
+};
+
+CacheLayout layout_of(const Clip& clip, const BundleRun& run) {
+  const std::vector<std::int64_t> streams =
+      hidden_bytes(clip.manifest(), clip.shape(), run.dtype, 1);
+  const std::int64_t hidden = std::accumulate(streams.begin(), streams.end(), std::int64_t{0});
+  CacheLayout layout;
+  for (std::size_t expert = 0; expert < clip.denoiser().num_experts(); ++expert) {
+    const std::span<const BlockInfo> blocks = clip.denoiser().blocks(expert);
+    layout.experts.push_back({{blocks.begin(), blocks.end()},
+                              static_cast<std::uint64_t>(hidden),
+                              static_cast<std::uint64_t>(streams.front())});
+  }
+  layout.prediction_bytes = clip.noise().nbytes();
+  layout.batched = run.options.batched;
+  layout.evaluations = make_evaluations(run.options);
+  for (EvaluationContext& evaluation : layout.evaluations) {
+    evaluation.expert = clip.denoiser().expert_at(evaluation.timestep);
+  }
+  return layout;
+}
+
+CacheSubject make_bundle_subject(const BundleRun& run) {
+  const std::string runs =
+      std::string(BW_TEST_DATA "/bundles/") + run.bundle + "/golden/runs.safetensors";
+  const auto clip = std::make_shared<const Clip>(run, read_safetensors(runs));
+  CacheSubject subject;
+  subject.name = std::string(run.bundle) + " " + run.options.name;
+  subject.layout = layout_of(*clip, run);
+  subject.noise = clip->noise();
+  subject.begin = [clip](std::span<const Branch> branches, const EvaluationContext& context,
+                         const at::Tensor& latent, bool other_uncond) {
+    return clip->begin(branches, context.timestep, latent, other_uncond);
+  };
+  return subject;
+}
+
+class BundleConformance : public ::testing::TestWithParam<BundleRun> {};
+
+TEST_P(BundleConformance, EveryPolicy_EveryPreset_KeepsTheRules) {
+  const c10::InferenceMode guard;
+  const CacheSubject subject = make_bundle_subject(GetParam());
+  const ConformanceOptions options{GetParam().dtype == at::kFloat ? 1e-4 : 0.1};
+  for (const CachePolicyInfo& policy : cache_policies()) {
+    const bool any_reuse = check_cache_policy(subject, policy, options);
+    const bool can_reuse = !make_policy_for(subject, policy, Json::object())->needs().sites.empty();
+    EXPECT_EQ(any_reuse, can_reuse) << policy.name << " never reused on " << subject.name;
+  }
+}
+
+std::vector<BundleRun> all_runs() {
+  const SubjectOptions plain{.name = "plain", .num_steps = 8};
+  // Guidance pauses in the middle of a Heun run: anchors of the unconditional branch go stale.
+  const SubjectOptions hole{
+      .name = "hole", .num_steps = 8, .heun = true, .hole_start = 0.4, .hole_end = 0.6};
+  const SubjectOptions batched{.name = "batched", .num_steps = 8, .batched = true};
+  std::vector<BundleRun> runs;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    runs.push_back({"tiny-wan", dtype, plain});
+    runs.push_back({"tiny-wan", dtype, batched});
+  }
+  for (const SubjectOptions& options : {plain, hole, batched}) {
+    runs.push_back({"synthetic", at::kFloat, options});
+  }
+  return runs;
+}
+
+std::string test_name(const ::testing::TestParamInfo<BundleRun>& info) {
+  std::string name = std::string(info.param.bundle) + "_" + at::toString(info.param.dtype) + "_" +
+                     info.param.options.name;
+  for (char& letter : name) letter = letter == '-' ? '_' : letter;
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Bundles, BundleConformance, ::testing::ValuesIn(all_runs()), test_name);
+
+}  // namespace
+}  // namespace bw::testing
