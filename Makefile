@@ -38,7 +38,7 @@ lint:
 tidy: build
 	tests/lint/tidy $(BUILD)
 
-mutants: build
+mutants: setup
 	tests/mutants/run
 
 bench: build

@@ -15,7 +15,7 @@ set_source_files_properties("${bundle_schema_source}" PROPERTIES SKIP_PRECOMPILE
 # GCC 12 reports false overflows inside std::string operator+ under these names too.
 target_compile_options(bw_bundle PRIVATE -Wno-stringop-overflow)
 set_source_files_properties(bundle/manifest_reader.cc bundle/manifest_references.cc bundle/model_schema.cc
-  PROPERTIES COMPILE_OPTIONS -Wno-array-bounds)
+  PROPERTIES COMPILE_OPTIONS "-Wno-array-bounds;-Wno-maybe-uninitialized")
 # Note: [FLAGS_minloglevel] libc10 and libsentencepiece both export a variable of this name, 4 bytes here and 32 there. The
 # first library in the search order gives it to both: were that libc10, sentencepiece's would overwrite a mutex of c10, and
 # the first call of TorchScript would never return. c10 takes its address only, so the larger one serves both. Options stand

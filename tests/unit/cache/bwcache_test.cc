@@ -230,8 +230,8 @@ TEST(Bwcache_Params, BadValue_NamesFieldAndLimit) {
     const char* params;
     const char* expected;
   } rows[] = {
-      {"negative", R"({"threshold": -1})", "threshold: must satisfy 0.0 <= x"},
-      {"NaN", R"({"threshold": "nan"})", "threshold: must satisfy 0.0 <= x"},
+      {"negative", R"({"threshold": -1})", "threshold: must satisfy 0 <= x"},
+      {"NaN", R"({"threshold": "nan"})", "threshold: must satisfy 0 <= x"},
       {"text", R"({"threshold": "high"})", "threshold: must be a number"},
       {"zero R", R"({"reuse_interval": 0})", "reuse_interval: must be a number of steps"},
       {"R above all", R"({"reuse_interval": "101%"})", "reuse_interval: must be a number of steps"},

@@ -55,7 +55,7 @@ TEST(StaticSchedule_Params, BadValue_NamesFieldAndLimit) {
     const char* params;
     const char* expected;
   } rows[] = {
-      {"zero", R"({"every": 0})", "every: must satisfy 1.0 <= x"},
+      {"zero", R"({"every": 0})", "every: must satisfy 1 <= x"},
       {"step beyond the run", R"({"steps": "3+10"})", "step 10 does not exist; the run has 10"},
       {"list syntax", R"({"steps": "3,4"})", "steps: must be a list of steps"},
       {"backward range", R"({"steps": "5-2"})", "steps: must be a list of steps"},
