@@ -76,7 +76,8 @@ double time_encoding(const Plan& plan, const at::Tensor& frames) {
 }
 
 Clip run_once(const Bundle& model, const Plan& plan, Observer& observer) {
-  auto [latents, report] = denoise(model, plan, observer);
+  auto [latents, steps, report] = denoise(model, plan, observer);
+  if (steps < plan.clip.steps) throw Interrupted("stopped; nothing was measured");
   std::vector<at::Tensor> chunks;
   const Stopwatch watch;
   model.video_decoder()->decode(
@@ -201,7 +202,8 @@ std::string bench_table(const Json& result) {
   std::array<char, 320> line{};
   std::string table =
       "arm                              denoise s (low-high)   speed-up  total   computed  cache "
-      "ms   PSNR   SSIM\n";
+      "ms   "
+      "PSNR   SSIM  to reference\n";
   for (const Json& arm : result.at("arms")) {
     const Json& seconds = arm.at("seconds");
     const auto at = [&](const char* stage, const char* what) {
@@ -216,13 +218,13 @@ std::string bench_table(const Json& result) {
     };
     const double cache_ms =
         1e3 * (at("indicator", "median") + at("rebuild", "median") + at("controller", "median"));
-    std::snprintf(line.data(), line.size(),
-                  "%-32s %6.2f (%.2f-%.2f) %12.2fx %6.2f s %7.0f %% %9.1f %7s %7s\n",
-                  arm.at("name").get<std::string>().c_str(), at("denoise", "median"),
-                  at("denoise", "lowest"), at("denoise", "highest"),
-                  arm.at("speedup").at("denoise").get<double>(), at("total", "median"),
-                  100 * arm.at("computed_fraction").get<double>(), cache_ms,
-                  quality("psnr").c_str(), quality("ssim").c_str());
+    std::snprintf(
+        line.data(), line.size(),
+        "%-32s %6.2f (%.2f-%.2f) %12.2fx %6.2f s %7.0f %% %9.1f %7s %7s %8s\n",
+        arm.at("name").get<std::string>().c_str(), at("denoise", "median"), at("denoise", "lowest"),
+        at("denoise", "highest"), arm.at("speedup").at("denoise").get<double>(),
+        at("total", "median"), 100 * arm.at("computed_fraction").get<double>(), cache_ms,
+        quality("psnr").c_str(), quality("ssim").c_str(), quality("psnr_reference").c_str());
     table += line.data();
   }
   return table;

@@ -26,15 +26,6 @@ at::Tensor start_noise(const Plan& plan, const LatentShape& shape) {
   return plan.clip.noise ? read_noise(*plan.clip.noise, shape) : draw_noise(plan.clip.seed, shape);
 }
 
-[[noreturn]] void stop(const Plan& plan, const Report& report, const at::Tensor& latents,
-                       std::int64_t steps) {
-  const std::filesystem::path file = latents_path(plan);
-  write_latents(file, {latents, plan_to_json(plan, false), report.bundle_hash, steps});
-  throw Interrupted("stopped after " + std::to_string(steps) + " of " +
-                    std::to_string(plan.clip.steps) + " steps; the latents are in " +
-                    file.string());
-}
-
 const char* what_was_done(const StepDecision& decision) {
   if (!decision.run_branches) return "reused";
   for (const BranchDecision& branch : decision.branches) {
@@ -77,7 +68,7 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   report.timings.steps.assign(static_cast<std::size_t>(plan.clip.steps), 0);
   const Stopwatch denoise_watch;
   for (const Evaluation& e : schedule->evaluations()) {
-    if (observer.stop_requested()) stop(plan, report, state.sample, e.step);
+    if (observer.stop_requested()) return {state.sample, e.step, std::move(report)};
     const Stopwatch step_watch;
     const StepDecision& decision = cache.begin(e.index);
     at::Tensor guided;
@@ -98,14 +89,18 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   report.cache = cache.report();
   report.latents_hash = latents_hash(state.sample);
   report.peak_memory_bytes = peak_memory_bytes();
-  return {state.sample, std::move(report)};
+  return {state.sample, plan.clip.steps, std::move(report)};
 }
 
 Report generate(const Bundle& model, const Plan& plan, Observer& observer) {
   const Stopwatch watch;
-  auto [latents, report] = denoise(model, plan, observer);
-  const KeptLatents kept(plan,
-                         {latents, plan_to_json(plan, false), report.bundle_hash, plan.clip.steps});
+  auto [latents, steps, report] = denoise(model, plan, observer);
+  const KeptLatents kept(plan, {latents, plan_to_json(plan, false), report.bundle_hash, steps});
+  if (steps < plan.clip.steps) {
+    throw Interrupted("stopped after " + std::to_string(steps) + " of " +
+                      std::to_string(plan.clip.steps) + " steps; the latents are in " +
+                      latents_path(plan).string());
+  }
   kept.guard([&] { write_video(model, latents, report, observer); });
   report.timings.total = watch.seconds();
   report.peak_memory_bytes = peak_memory_bytes();

@@ -14,16 +14,16 @@ namespace bw {
 [[nodiscard]] std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manifest);
 
 struct Denoised {
-  at::Tensor latents;  // [1,C,F,H,W] f32
-  Report report;       // everything but the output
+  at::Tensor latents;      // [1,C,F,H,W] f32
+  std::int64_t steps = 0;  // scheduler steps done: all, unless the observer asked to stop
+  Report report;           // everything but the output
 };
 
-// The denoising run alone. Throws Interrupted when the observer asks to stop, after saving the
-// latents reached.
+// The denoising run alone; ends early, with the latents reached, when the observer asks to stop.
 [[nodiscard]] Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer);
 
-// Denoises, saves the latents, decodes and encodes. The latents stay on disk when a later stage
-// fails, and the error says where.
+// Denoises, saves the latents, decodes and encodes. Throws Interrupted when the observer asks to
+// stop. The latents stay on disk when a later stage fails, and the error says where.
 [[nodiscard]] Report generate(const Bundle& model, const Plan& plan, Observer& observer);
 
 }  // namespace bw
