@@ -31,9 +31,8 @@ Block::Block(const BlockKind& kind, const BlockEntry& entry, CodeLibrary& code)
   for (const std::string& stage : kind.stages) {
     stages_.push_back(
         {.run = method({stage, {kHidden, kModulation, kContext}, ValueKind::kTuplePair}),
-         .add = method({stage + "_add", {kHidden, kOutput, kGate}, ValueKind::kTuple})});
-    // Nobody calls it yet; the contract promises it to policies that cache before the gate.
-    (void)method({stage + "_gate", {kModulation}, ValueKind::kTuple});
+         .add = method({stage + "_add", {kHidden, kOutput, kGate}, ValueKind::kTuple}),
+         .gate = method({stage + "_gate", {kModulation}, ValueKind::kTuple})});
     if (stage != kind.attention) continue;
     attention_ = Attention{
         .stage = stages_.size() - 1,
@@ -70,6 +69,11 @@ Hidden Block::add_stage(std::size_t stage, const Hidden& hidden, const StageResu
   return from_tuple(call(stages_[stage].add,
                          {to_tuple(hidden), to_tuple(result.output), to_tuple(result.gate)},
                          place_));
+}
+
+Hidden Block::gate(std::size_t stage, const BlockInputs& inputs) const {
+  BW_CHECK(stage < stages_.size());
+  return from_tuple(call(stages_[stage].gate, {inputs.modulation}, place_));
 }
 
 Hidden Block::run(const Hidden& hidden, const BlockInputs& inputs) const {

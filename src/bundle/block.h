@@ -32,6 +32,8 @@ class Block {
                                       const BlockInputs& inputs) const;
   [[nodiscard]] Hidden add_stage(std::size_t stage, const Hidden& hidden,
                                  const StageResult& result) const;
+  // The gate that run_stage returns, without the stage.
+  [[nodiscard]] Hidden gate(std::size_t stage, const BlockInputs& inputs) const;
   // Every stage and its sum when an attention stage is named, else forward.
   [[nodiscard]] Hidden run(const Hidden& hidden, const BlockInputs& inputs) const;
 
@@ -39,6 +41,7 @@ class Block {
   struct Stage {
     torch::jit::Method run;
     torch::jit::Method add;
+    torch::jit::Method gate;
   };
   struct Attention {
     std::size_t stage = 0;

@@ -44,6 +44,8 @@ class Pass {
                                               const Hidden& hidden) = 0;
   [[nodiscard]] virtual Hidden add_stage(std::size_t block, std::size_t stage, const Hidden& hidden,
                                          const StageResult& result) = 0;
+  // The gate of StageResult alone, which costs next to nothing: a kept output is added with it.
+  [[nodiscard]] virtual Hidden gate(std::size_t block, std::size_t stage) = 0;
   // The model's prediction [B,C,F,H,W] in f32.
   [[nodiscard]] virtual at::Tensor head(const Hidden& hidden) = 0;
 };

@@ -160,6 +160,11 @@ class TorchScriptPass final : public Pass {
     return lease(block)->add_stage(stage, hidden, result);
   }
 
+  Hidden gate(std::size_t block, std::size_t stage) override {
+    const c10::InferenceMode guard;
+    return lease(block)->gate(stage, inputs(block));
+  }
+
   at::Tensor head(const Hidden& hidden) override {
     const c10::InferenceMode guard;
     const at::Tensor prediction =

@@ -100,6 +100,17 @@ std::vector<std::size_t> block_set(std::string_view text, std::size_t num_blocks
   return blocks;
 }
 
+std::vector<std::string> stage_names(std::string_view text, const Origin& origin) {
+  if (text == "all") return {};
+  std::vector<std::string> names;
+  for (const std::string_view part : split(text)) {
+    const bool is_new = std::find(names.begin(), names.end(), part) == names.end();
+    if (part.empty() || !is_new) reject_form(text, kStageSetForm, origin);
+    names.emplace_back(part);
+  }
+  return names;
+}
+
 std::vector<std::int64_t> step_list(std::string_view text, const Origin& origin) {
   std::vector<std::int64_t> steps;
   if (text.empty()) return steps;

@@ -1,9 +1,11 @@
-// Parameters that are an amount of steps or a set of blocks or steps, written as text: "3", "10%",
-// "0+3+5". Each has a check of its form, which needs no model, and a resolution against the run.
+// Parameters that are an amount of steps or a set of blocks, stages or steps, written as text: "3",
+// "10%", "0+3+5". Each has a check of its form, which needs no model, and a resolution against the
+// run.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +26,12 @@ void check_block_set(std::string_view text, const Origin& origin);
 // Ascending; a listed block that the model lacks is rejected.
 [[nodiscard]] std::vector<std::size_t> block_set(std::string_view text, std::size_t num_blocks,
                                                  const Origin& origin);
+
+// Stages: "all" or names "self_attention+feed_forward".
+inline constexpr std::string_view kStageSetForm =
+    "all or names of stages (self_attention+feed_forward)";
+// The names, each once and in the order given; empty for all.
+[[nodiscard]] std::vector<std::string> stage_names(std::string_view text, const Origin& origin);
 
 // Steps: a list of steps and ranges "3+4+7-9", ascending; empty text is the empty list.
 inline constexpr std::string_view kStepListForm = "a list of steps and ranges (3+4+7-9)";

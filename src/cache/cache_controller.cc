@@ -181,6 +181,10 @@ void CacheController::Impl::count(const EvaluationRecord& evaluation) {
     }
     const std::vector<bool>& reused = branch.done.blocks;
     totals.blocks_computed += blocks - std::count(reused.begin(), reused.end(), true);
+    for (const std::vector<bool>& stages : branch.done.stages) {
+      totals.blocks_computed -= is_all_reused(stages) ? 1 : 0;
+      totals.stages_reused += std::count(stages.begin(), stages.end(), true);
+    }
   }
 }
 

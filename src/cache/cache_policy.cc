@@ -19,8 +19,14 @@ const char* site_name(Site site) {
       return "stack";
     case Site::kBlock:
       return "block";
+    case Site::kStage:
+      return "stage";
   }
   BW_CHECK(false, "unknown site");
+}
+
+bool is_all_reused(const std::vector<bool>& stages) {
+  return !stages.empty() && std::find(stages.begin(), stages.end(), false) == stages.end();
 }
 
 bool CacheNeeds::has(Site site) const {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -26,15 +27,21 @@ enum class Site : std::uint8_t {
   kBranch,  // the prediction of one branch: its Pass is not even begun
   kStack,   // the hidden state after the last block: all blocks are left out at once
   kBlock,   // the hidden state after single blocks
+  kStage,   // outputs of single stages of blocks, before their gates and residual sums
 };
 
 [[nodiscard]] const char* site_name(Site site);
 
 struct BranchPlan {
-  Site reuse = Site::kNone;  // never kGuided
-  std::vector<bool> blocks;  // Site::kBlock only: true = this block is reused; one per block
+  Site reuse = Site::kNone;       // never kGuided
+  std::vector<bool> blocks = {};  // Site::kBlock only: true = this block is reused; one per block
+  // Site::kStage only: per block and stage, true = the stage's output is reused.
+  std::vector<std::vector<bool>> stages = {};
   bool operator==(const BranchPlan&) const = default;
 };
+
+// Whether nothing of a block with these stages is computed.
+[[nodiscard]] bool is_all_reused(const std::vector<bool>& stages);
 
 // The plan of one evaluation; the default computes everything.
 struct EvaluationPlan {
@@ -59,13 +66,22 @@ struct SignalNeeds {
   std::array<bool, kNumBranches> branches = {true, true};
 };
 
+// A stage of a block, by position.
+struct StageRef {
+  std::size_t block = 0;
+  std::size_t stage = 0;
+  auto operator<=>(const StageRef&) const = default;
+};
+
 // Constant over the run: memory is declared from it before the first evaluation.
 struct CacheNeeds {
   std::vector<Site> sites;  // a plan may reuse nothing else
   Rebuild rebuild;          // how a reused segment gets its value
   SignalNeeds signal;
   // Site::kBlock: which blocks are ever reused, per expert, ascending.
-  std::vector<std::vector<std::size_t>> reusable_blocks;
+  std::vector<std::vector<std::size_t>> reusable_blocks = {};
+  // Site::kStage: which stages are ever reused, per expert, ascending.
+  std::vector<std::vector<StageRef>> reusable_stages = {};
 
   [[nodiscard]] bool has(Site site) const;
 };

@@ -21,6 +21,12 @@ const char* signal_name(SignalKind kind) {
   return "none";
 }
 
+// Part of a block whose stages are reused, 0 … 1.
+double reused_share(const std::vector<bool>& stages) {
+  const auto reused = static_cast<double>(std::count(stages.begin(), stages.end(), true));
+  return stages.empty() ? 0 : reused / static_cast<double>(stages.size());
+}
+
 // One letter per block.
 std::string block_letters(const BranchPlan& done, std::size_t num_blocks) {
   const bool all = done.reuse == Site::kBranch || done.reuse == Site::kStack;
@@ -28,7 +34,21 @@ std::string block_letters(const BranchPlan& done, std::size_t num_blocks) {
   for (std::size_t block = 0; block < done.blocks.size(); ++block) {
     if (done.blocks[block]) letters[block] = kReused;
   }
+  for (std::size_t block = 0; block < done.stages.size(); ++block) {
+    if (is_all_reused(done.stages[block])) letters[block] = kReused;
+  }
   return letters;
+}
+
+// One text per block, one letter per stage.
+Json stage_letters(const BranchPlan& done) {
+  Json texts = Json::array();
+  for (const std::vector<bool>& stages : done.stages) {
+    std::string letters;
+    for (const bool reused : stages) letters += reused ? kReused : kComputed;
+    texts.push_back(letters);
+  }
+  return texts;
 }
 
 // NaN and Inf have no JSON form; null stands for them.
@@ -38,6 +58,7 @@ Json branch_to_json(const BranchRecord& branch, std::size_t num_blocks) {
   Json json = {{"reuse", site_name(branch.done.reuse)},
                {"blocks", block_letters(branch.done, num_blocks)},
                {"reason", branch.reason}};
+  if (branch.done.reuse == Site::kStage) json["stages"] = stage_letters(branch.done);
   if (branch.distances.empty()) return json;
   json["indicator"] = number_or_null(*mean_distance(branch.distances));
   json["distances"] = Json::array();
@@ -86,12 +107,21 @@ Json signal_to_json(const SignalNeeds& signal) {
 }  // namespace
 
 bool CacheReport::inert() const {
-  return totals.blocks_computed == totals.blocks && totals.evaluations_reused == 0;
+  return totals.blocks_computed == totals.blocks && totals.evaluations_reused == 0 &&
+         totals.stages_reused == 0;
 }
 
 double CacheReport::reused_fraction() const {
   if (totals.blocks == 0) return 0;
-  return 1.0 - static_cast<double>(totals.blocks_computed) / static_cast<double>(totals.blocks);
+  auto computed = static_cast<double>(totals.blocks_computed);
+  for (const EvaluationRecord& evaluation : evaluations) {
+    for (const BranchRecord& branch : evaluation.branches) {
+      for (const std::vector<bool>& stages : branch.done.stages) {
+        if (!is_all_reused(stages)) computed -= reused_share(stages);
+      }
+    }
+  }
+  return 1.0 - computed / static_cast<double>(totals.blocks);
 }
 
 std::optional<double> CacheReport::indicator_quantile(double q) const {
@@ -116,6 +146,8 @@ Json to_json(const CacheReport& report) {
                {"totals", totals_to_json(report.totals)}};
   for (const Site site : report.sites) json["sites"].push_back(site_name(site));
   json["totals"]["reused_fraction"] = report.reused_fraction();
+  if (report.totals.stages_reused > 0)
+    json["totals"]["stages_reused"] = report.totals.stages_reused;
   if (report.indicator_quantile(0)) {
     Json& quantiles = json["quantiles"] = Json::object();
     for (const double q : {0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0}) {

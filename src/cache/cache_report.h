@@ -33,7 +33,8 @@ struct EvaluationRecord {
 
 struct CacheTotals {
   std::int64_t blocks = 0;  // that an uncached run computes: evaluations × branches × blocks
-  std::int64_t blocks_computed = 0;
+  std::int64_t blocks_computed = 0;     // also those of which only a stage was
+  std::int64_t stages_reused = 0;       // Site::kStage only
   std::int64_t evaluations_reused = 0;  // guided prediction reused
   std::int64_t branches_reused = 0;     // prediction of a branch or its stack reused
   double indicator_seconds = 0;         // probes and distances
@@ -52,7 +53,8 @@ struct CacheReport {
 
   // True when nothing was reused at all.
   [[nodiscard]] bool inert() const;
-  // Share of the blocks that were not computed, 0 … 1.
+  // Share of the blocks that were not computed, 0 … 1. Of a block with reused stages it is their
+  // share of its stages.
   [[nodiscard]] double reused_fraction() const;
   // Quantile of the finite mean distances, q in [0,1] (nearest rank); absent when none was
   // measured.
@@ -63,7 +65,8 @@ struct CacheReport {
 // "guided",
 //  "guided_reused"?, "branches": {"cond": {"reuse": "stack", "blocks": "rrrr", "reason",
 //  "indicator"?, "distances"?, "gap"?}}}], "totals": {…}, "quantiles": {…}}; blocks: c = computed,
-//  r = reused.
+//  r = reused. Reuse at "stage" adds "stages": ["rcc", …], per block; its blocks are r when all
+//  stages are.
 [[nodiscard]] Json to_json(const CacheReport& report);
 
 }  // namespace bw

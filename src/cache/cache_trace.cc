@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace bw {
 namespace {
 
-constexpr std::array<Site, 5> kSites = {Site::kNone, Site::kGuided, Site::kBranch, Site::kStack,
-                                        Site::kBlock};
+constexpr std::array<Site, 6> kSites = {Site::kNone,  Site::kGuided, Site::kBranch,
+                                        Site::kStack, Site::kBlock,  Site::kStage};
 
 Site parse_site(const std::string& name, const Origin& origin) {
   std::vector<std::string> known;
@@ -26,17 +27,56 @@ const Json& require_kind(const Json& json, bool is_expected, const char* expecte
   return json;
 }
 
+// c = computed, r = reused.
+std::vector<bool> parse_letters(const std::string& letters, const std::string& count,
+                                const Origin& origin) {
+  if (letters.find_first_not_of("cr") != std::string::npos ||
+      (!count.empty() && count != std::to_string(letters.size()))) {
+    reject(origin, "must be " + count + (count.empty() ? "" : " ") +
+                       "letters c (computed) or r (reused), got '" + letters + "'");
+  }
+  std::vector<bool> reused;
+  for (const char letter : letters) reused.push_back(letter == 'r');
+  return reused;
+}
+
+// One text per block.
+std::vector<std::vector<bool>> parse_stages(const Json& json, std::size_t num_blocks,
+                                            const Origin& origin) {
+  const bool is_list = json.is_array() && json.size() == num_blocks;
+  if (!is_list) reject(origin, "must be a list of " + std::to_string(num_blocks) + " texts");
+  std::vector<std::vector<bool>> stages;
+  for (const Json& letters : json) {
+    require_kind(letters, letters.is_string(), "a list of texts", origin);
+    stages.push_back(parse_letters(letters.get<std::string>(), "", origin));
+  }
+  return stages;
+}
+
+// The stages of a branch that reuses some, and that its blocks agree with them.
+BranchPlan parse_staged_branch(JsonObject& object, const std::vector<bool>& blocks) {
+  BranchPlan plan{.reuse = Site::kStage};
+  plan.stages = parse_stages(object.require("stages"), blocks.size(), object.at("stages"));
+  bool any = false;
+  for (std::size_t block = 0; block < blocks.size(); ++block) {
+    const std::vector<bool>& stages = plan.stages[block];
+    any = any || std::find(stages.begin(), stages.end(), true) != stages.end();
+    if (is_all_reused(stages) != blocks[block]) {
+      reject(object.at("stages"), "contradicts 'blocks' at block " + std::to_string(block));
+    }
+  }
+  if (!any) reject(object.at("stages"), "reuses nothing, which contradicts reuse 'stage'");
+  return plan;
+}
+
 BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& origin) {
   JsonObject object(json, origin);
-  BranchPlan plan{parse_site(object.text("reuse"), object.at("reuse")), {}};
+  BranchPlan plan{.reuse = parse_site(object.text("reuse"), object.at("reuse"))};
   const std::string letters = object.text("blocks");
-  const bool is_valid =
-      letters.size() == num_blocks && letters.find_first_not_of("cr") == std::string::npos;
-  if (!is_valid) {
-    reject(object.at("blocks"), "must be " + std::to_string(num_blocks) +
-                                    " letters c (computed) or r (reused), got '" + letters + "'");
-  }
-  const auto reused = static_cast<std::size_t>(std::count(letters.begin(), letters.end(), 'r'));
+  std::vector<bool> blocks =
+      parse_letters(letters, std::to_string(num_blocks), object.at("blocks"));
+  if (plan.reuse == Site::kStage) return parse_staged_branch(object, blocks);
+  const auto reused = static_cast<std::size_t>(std::count(blocks.begin(), blocks.end(), true));
   const bool is_whole = plan.reuse == Site::kBranch || plan.reuse == Site::kStack;
   const bool agrees =
       plan.reuse == Site::kBlock ? reused > 0 : reused == (is_whole ? num_blocks : 0);
@@ -44,9 +84,7 @@ BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& 
     reject(object.at("blocks"),
            "'" + letters + "' contradicts reuse '" + site_name(plan.reuse) + "'");
   }
-  if (plan.reuse == Site::kBlock) {
-    for (const char letter : letters) plan.blocks.push_back(letter == 'r');
-  }
+  if (plan.reuse == Site::kBlock) plan.blocks = std::move(blocks);
   return plan;
 }
 

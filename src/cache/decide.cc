@@ -27,8 +27,8 @@ class Decider {
     return run.allows(context_.step) ? "" : "max_consecutive";
   }
 
-  bool has_anchor(Slot slot, Branch branch, std::size_t block = 0) const {
-    const CacheKey key{slot, context_.expert, context_.part, branch, block};
+  bool has_anchor(Slot slot, Branch branch, StageRef at = {}) const {
+    const CacheKey key{slot, context_.expert, context_.part, branch, at.block, at.stage};
     return !overrules_.history.find(key).empty();
   }
 
@@ -37,9 +37,10 @@ class Decider {
     if (plan.reuse == Site::kNone) return {{}, kPolicy};
     if (std::string name = guard(branch); !name.empty()) return {{}, std::move(name)};
     if (plan.reuse == Site::kBlock) return decide_blocks(branch, plan);
+    if (plan.reuse == Site::kStage) return decide_stages(branch, plan);
     const Slot slot = plan.reuse == Site::kBranch ? Slot::kBranch : Slot::kStack;
     if (!has_anchor(slot, branch)) return {{}, kNoAnchor};
-    return {{plan.reuse, {}}, kPolicy};
+    return {{.reuse = plan.reuse}, kPolicy};
   }
 
   // Why the guided prediction cannot be reused, or an empty text.
@@ -60,12 +61,36 @@ class Decider {
     for (std::size_t block = 0; block < num_blocks; ++block) {
       if (!plan.blocks[block]) continue;
       BW_CHECK(std::binary_search(reusable.begin(), reusable.end(), block));
-      if (has_anchor(Slot::kBlock, branch, block)) continue;
+      if (has_anchor(Slot::kBlock, branch, {block, 0})) continue;
       decision.plan.blocks[block] = false;
       decision.reason = kNoAnchor;
     }
     const std::vector<bool>& blocks = decision.plan.blocks;
     if (std::find(blocks.begin(), blocks.end(), true) == blocks.end()) decision.plan = {};
+    return decision;
+  }
+
+  BranchDecision decide_stages(Branch branch, const BranchPlan& plan) const {
+    const std::vector<BlockInfo>& blocks = overrules_.layout.experts[context_.expert].blocks;
+    const std::vector<StageRef>& reusable = overrules_.needs.reusable_stages[context_.expert];
+    BW_CHECK(plan.stages.size() == blocks.size());
+    BranchDecision decision{plan, kPolicy};
+    bool any = false;
+    for (StageRef at; at.block < blocks.size(); ++at.block) {
+      std::vector<bool>& stages = decision.plan.stages[at.block];
+      BW_CHECK(stages.size() == blocks[at.block].stages.size());
+      for (at.stage = 0; at.stage < stages.size(); ++at.stage) {
+        if (!stages[at.stage]) continue;
+        BW_CHECK(std::binary_search(reusable.begin(), reusable.end(), at));
+        if (has_anchor(Slot::kStage, branch, at)) {
+          any = true;
+          continue;
+        }
+        stages[at.stage] = false;
+        decision.reason = kNoAnchor;
+      }
+    }
+    if (!any) decision.plan = {};
     return decision;
   }
 

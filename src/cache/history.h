@@ -16,16 +16,17 @@
 
 namespace bw {
 
-enum class Slot : std::uint8_t { kGuided, kBranch, kStack, kBlock, kSignal };
+enum class Slot : std::uint8_t { kGuided, kBranch, kStack, kBlock, kStage, kSignal };
 
-// Explicit in everything that must not be mixed. kGuided has no branch; only kBlock and kSignal
-// have a block; what is not used stays at its default.
+// Explicit in everything that must not be mixed. kGuided has no branch; only kBlock, kStage and
+// kSignal have a block, only kStage a stage; what is not used stays at its default.
 struct CacheKey {
   Slot slot = Slot::kStack;
   std::size_t expert = 0;
   int part = 0;
   Branch branch = Branch::kCond;
   std::size_t block = 0;
+  std::size_t stage = 0;
   auto operator<=>(const CacheKey&) const = default;
 };
 

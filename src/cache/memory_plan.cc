@@ -36,6 +36,7 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
       return layout.prediction_bytes;
     case Slot::kStack:
     case Slot::kBlock:
+    case Slot::kStage:  // at most: a stage may leave streams alone
       return expert.hidden_bytes;
     case Slot::kSignal:
       return needs.signal.kind == SignalKind::kAttentionInput ? expert.probe_bytes
@@ -47,9 +48,10 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
 std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext& context) {
   std::vector<CacheKey> keys;
   CacheKey key{.expert = context.expert, .part = context.part};
-  const auto add = [&](Slot slot, std::size_t block = 0) {
+  const auto add = [&](Slot slot, std::size_t block = 0, std::size_t stage = 0) {
     key.slot = slot;
     key.block = block;
+    key.stage = stage;
     keys.push_back(key);
   };
   if (needs.has(Site::kGuided)) add(Slot::kGuided);
@@ -61,6 +63,11 @@ std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext
     if (needs.has(Site::kBlock)) {
       for (const std::size_t block : needs.reusable_blocks[context.expert]) {
         add(Slot::kBlock, block);
+      }
+    }
+    if (needs.has(Site::kStage)) {
+      for (const StageRef& ref : needs.reusable_stages[context.expert]) {
+        add(Slot::kStage, ref.block, ref.stage);
       }
     }
     const bool is_probed = needs.signal.kind != SignalKind::kNone && context.part == 0 &&

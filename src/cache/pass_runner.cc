@@ -45,19 +45,25 @@ Hidden stack_rows(std::vector<Hidden> parts) {
 
 }  // namespace
 
-CacheKey PassRunner::key(Slot slot, Branch branch, std::size_t block) const {
-  return {slot, context_.expert, context_.part, branch, block};
+CacheKey PassRunner::key(Slot slot, Branch branch, StageRef at) const {
+  return {slot, context_.expert, context_.part, branch, at.block, at.stage};
+}
+
+// A prediction has no input that one could add to, and a stage's output is added by its own sum.
+Rebuild PassRunner::rule_of(Slot slot) const {
+  const bool has_no_input = slot == Slot::kBranch || slot == Slot::kStage;
+  return has_no_input ? parts_.needs.rebuild.without_input() : parts_.needs.rebuild;
 }
 
 at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
   measure_ = measure && context_.part == 0 && parts_.needs.signal.kind != SignalKind::kNone;
-  if (plan_.reuse == Site::kBranch) return rebuild(Slot::kBranch, 0, {}).front();
+  if (plan_.reuse == Site::kBranch) return rebuild(Slot::kBranch, {}, {}).front();
   double& model_seconds = parts_.clocks.model_seconds;
   const std::unique_ptr<Pass> pass = timed(model_seconds, begin_pass);
   const Hidden hidden = walk_stack(*pass);
   at::Tensor prediction = timed(model_seconds, [&] { return pass->head(hidden); });
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
-    keep(Slot::kBranch, 0, {}, {prediction});
+    keep(Slot::kBranch, {}, {}, {prediction});
   }
   return prediction;
 }
@@ -69,7 +75,7 @@ Hidden PassRunner::walk_stack(Pass& pass) {
     if (parts_.needs.rebuild.uses_input()) {
       input = timed(model_seconds, [&] { return pass.embed(); });
     }
-    return rebuild(Slot::kStack, 0, input);
+    return rebuild(Slot::kStack, {}, input);
   }
   const Hidden input = timed(model_seconds, [&] { return pass.embed(); });
   Hidden hidden = input;
@@ -78,7 +84,7 @@ Hidden PassRunner::walk_stack(Pass& pass) {
   }
   // A stack with a reused block is no true sample of itself.
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kStack)) {
-    keep(Slot::kStack, 0, input, hidden);
+    keep(Slot::kStack, {}, input, hidden);
   }
   return hidden;
 }
@@ -88,21 +94,69 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
   const bool probed = is_probed(block);
   if (plan_.reuse == Site::kBlock && plan_.blocks[block]) {
     if (probed) measure_block(block, {});
-    return rebuild(Slot::kBlock, block, input);
+    return rebuild(Slot::kBlock, {block, 0}, input);
+  }
+  // Like a reused block, one with a reused stage is no sample of what it computes.
+  if (reuses_stage_of(block)) {
+    if (probed) measure_block(block, {});
+    return run_stages(pass, block, input);
   }
   if (probed && needs.signal.kind == SignalKind::kAttentionInput) {
     measure_block(
         block, {timed(parts_.clocks.indicator_seconds, [&] { return pass.probe(block, input); })});
   }
-  Hidden output = timed(parts_.clocks.model_seconds, [&] { return pass.run_block(block, input); });
+  Hidden output = may_reuse_stage_of(block) ? run_stages(pass, block, input)
+                                            : timed(parts_.clocks.model_seconds,
+                                                    [&] { return pass.run_block(block, input); });
   if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
   if (needs.has(Site::kBlock)) {
     const std::vector<std::size_t>& reusable = needs.reusable_blocks[context_.expert];
     if (std::binary_search(reusable.begin(), reusable.end(), block)) {
-      keep(Slot::kBlock, block, input, output);
+      keep(Slot::kBlock, {block, 0}, input, output);
     }
   }
   return output;
+}
+
+Hidden PassRunner::run_stages(Pass& pass, std::size_t block, const Hidden& input) {
+  Hidden hidden = input;
+  const std::size_t num_stages = pass.blocks()[block].stages.size();
+  for (std::size_t stage = 0; stage < num_stages; ++stage) {
+    const StageResult result = run_stage(pass, {block, stage}, hidden);
+    hidden = timed(parts_.clocks.model_seconds,
+                   [&] { return pass.add_stage(block, stage, hidden, result); });
+  }
+  return hidden;
+}
+
+StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) {
+  double& model_seconds = parts_.clocks.model_seconds;
+  if (plan_.reuse == Site::kStage && plan_.stages[at.block][at.stage]) {
+    Hidden gate = timed(model_seconds, [&] { return pass.gate(at.block, at.stage); });
+    return {rebuild(Slot::kStage, at, {}), std::move(gate)};
+  }
+  StageResult result =
+      timed(model_seconds, [&] { return pass.run_stage(at.block, at.stage, input); });
+  const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
+  if (!std::binary_search(reusable.begin(), reusable.end(), at)) return result;
+  // Memory is declared in the dtype of the hidden state, also where a stage ends in a wider one.
+  Hidden kept = result.output;
+  for (at::Tensor& tensor : kept) tensor = tensor.to(input.front().scalar_type());
+  keep(Slot::kStage, at, {}, kept);
+  return result;
+}
+
+bool PassRunner::reuses_stage_of(std::size_t block) const {
+  if (plan_.reuse != Site::kStage) return false;
+  const std::vector<bool>& stages = plan_.stages[block];
+  return std::find(stages.begin(), stages.end(), true) != stages.end();
+}
+
+bool PassRunner::may_reuse_stage_of(std::size_t block) const {
+  if (!parts_.needs.has(Site::kStage)) return false;
+  const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
+  return std::any_of(reusable.begin(), reusable.end(),
+                     [&](const StageRef& ref) { return ref.block == block; });
 }
 
 bool PassRunner::is_probed(std::size_t block) const {
@@ -124,7 +178,7 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
       queues_[i].skip();
       continue;
     }
-    const CacheKey signal = key(Slot::kSignal, lane_[i], block);
+    const CacheKey signal = key(Slot::kSignal, lane_[i], {block, 0});
     Hidden rows = rows_of(now, i, lane_.size());
     if (const std::span<const Sample> before = parts_.history.find(signal); !before.empty()) {
       queues_[i].compare(rows, before.front(), context_.step);
@@ -141,13 +195,12 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
   parts_.clocks.indicator_seconds += watch.seconds();
 }
 
-Hidden PassRunner::rebuild(Slot slot, std::size_t block, const Hidden& input) {
+Hidden PassRunner::rebuild(Slot slot, StageRef at, const Hidden& input) {
   const Stopwatch watch;
-  const Rebuild rule =
-      slot == Slot::kBranch ? parts_.needs.rebuild.without_input() : parts_.needs.rebuild;
+  const Rebuild rule = rule_of(slot);
   std::vector<Hidden> parts;
   for (std::size_t i = 0; i < lane_.size(); ++i) {
-    const std::span<const Sample> samples = parts_.history.find(key(slot, lane_[i], block));
+    const std::span<const Sample> samples = parts_.history.find(key(slot, lane_[i], at));
     parts.push_back(rule.value(samples, context_.step, rows_of(input, i, lane_.size())));
   }
   Hidden result = stack_rows(std::move(parts));
@@ -155,12 +208,11 @@ Hidden PassRunner::rebuild(Slot slot, std::size_t block, const Hidden& input) {
   return result;
 }
 
-void PassRunner::keep(Slot slot, std::size_t block, const Hidden& input, const Hidden& output) {
+void PassRunner::keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output) {
   const Stopwatch watch;
-  const Rebuild rule =
-      slot == Slot::kBranch ? parts_.needs.rebuild.without_input() : parts_.needs.rebuild;
+  const Rebuild rule = rule_of(slot);
   for (std::size_t i = 0; i < lane_.size(); ++i) {
-    const CacheKey kept = key(slot, lane_[i], block);
+    const CacheKey kept = key(slot, lane_[i], at);
     if (!parts_.lifetimes.readable_after(kept, context_.index)) continue;
     parts_.history.make_room(kept, rule.depth());
     Hidden value = rule.keep(rows_of(input, i, lane_.size()), rows_of(output, i, lane_.size()));

@@ -45,11 +45,17 @@ class PassRunner {
   [[nodiscard]] const DistanceQueue& signal(std::size_t i) const { return queues_[i]; }
 
  private:
-  [[nodiscard]] CacheKey key(Slot slot, Branch branch, std::size_t block = 0) const;
-  [[nodiscard]] Hidden rebuild(Slot slot, std::size_t block, const Hidden& input);
-  void keep(Slot slot, std::size_t block, const Hidden& input, const Hidden& output);
+  [[nodiscard]] CacheKey key(Slot slot, Branch branch, StageRef at = {}) const;
+  [[nodiscard]] Rebuild rule_of(Slot slot) const;
+  [[nodiscard]] Hidden rebuild(Slot slot, StageRef at, const Hidden& input);
+  void keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output);
   [[nodiscard]] Hidden walk_stack(Pass& pass);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);
+  // Block by stages: computes and keeps, or rebuilds, the output of each.
+  [[nodiscard]] Hidden run_stages(Pass& pass, std::size_t block, const Hidden& input);
+  [[nodiscard]] StageResult run_stage(Pass& pass, StageRef at, const Hidden& input);
+  [[nodiscard]] bool reuses_stage_of(std::size_t block) const;
+  [[nodiscard]] bool may_reuse_stage_of(std::size_t block) const;
   [[nodiscard]] bool is_probed(std::size_t block) const;
   // False: to hold the rows of one branch would keep those of the others alive; they are copied.
   [[nodiscard]] bool probes_whole_lane() const;

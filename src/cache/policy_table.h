@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,8 @@ enum class Provenance : std::uint8_t {
 struct RunShape {
   std::int64_t num_steps = 0;
   std::vector<std::size_t> blocks_per_expert;
+  // Per expert and block, the names of its stages in order; read by Site::kStage alone.
+  std::vector<std::vector<std::vector<std::string>>> stages = {};
 };
 
 struct PolicyPreset {

@@ -67,6 +67,19 @@ void check_sites(const CacheTrace::Step& step, const CacheNeeds& needs, const Or
   }
 }
 
+// Both branches have the same stages, those of the expert's blocks.
+void check_stages(const CacheTrace::Step& step, const RunShape& shape, const Origin& origin) {
+  for (const BranchPlan& branch : step.branches) {
+    for (std::size_t block = 0; block < branch.stages.size(); ++block) {
+      const std::size_t recorded = branch.stages[block].size();
+      const std::size_t wanted = shape.stages.at(step.context.expert).at(block).size();
+      if (recorded == wanted) continue;
+      reject_difference(origin, "the number of stages of block " + std::to_string(block),
+                        static_cast<std::int64_t>(recorded), static_cast<std::int64_t>(wanted));
+    }
+  }
+}
+
 // The blocks that the trace ever reuses; the others need not be kept.
 std::vector<std::vector<std::size_t>> reused_blocks(const CacheTrace& trace,
                                                     std::size_t num_experts) {
@@ -84,6 +97,23 @@ std::vector<std::vector<std::size_t>> reused_blocks(const CacheTrace& trace,
   return result;
 }
 
+std::vector<std::vector<StageRef>> reused_stages(const CacheTrace& trace, std::size_t num_experts) {
+  std::vector<std::set<StageRef>> reused(num_experts);
+  for (const CacheTrace::Step& step : trace.evaluations) {
+    for (const BranchPlan& branch : step.branches) {
+      for (StageRef at; at.block < branch.stages.size(); ++at.block) {
+        const std::vector<bool>& stages = branch.stages[at.block];
+        for (at.stage = 0; at.stage < stages.size(); ++at.stage) {
+          if (stages[at.stage]) reused[step.context.expert].insert(at);
+        }
+      }
+    }
+  }
+  std::vector<std::vector<StageRef>> result;
+  for (const std::set<StageRef>& stages : reused) result.emplace_back(stages.begin(), stages.end());
+  return result;
+}
+
 }  // namespace
 
 std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
@@ -96,14 +126,15 @@ std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
   }
   CacheNeeds needs{.sites = trace.sites,
                    .rebuild = Rebuild::parse(trace.rebuild, origin.at("rebuild")),
-                   .signal = {},
-                   .reusable_blocks = {}};
+                   .signal = {}};
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     const Origin at = evaluation_origin(origin, i);
     check_step(trace.evaluations[i], evaluations[i], shape, at);
     check_sites(trace.evaluations[i], needs, at);
+    check_stages(trace.evaluations[i], shape, at);
   }
   needs.reusable_blocks = reused_blocks(trace, shape.blocks_per_expert.size());
+  needs.reusable_stages = reused_stages(trace, shape.blocks_per_expert.size());
   return std::make_unique<ReplayPolicy>(std::move(trace), std::move(needs));
 }
 

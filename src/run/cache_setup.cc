@@ -31,8 +31,11 @@ std::size_t expert_at(const Manifest& manifest, double timestep) {
 std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout,
                                          std::int64_t steps) {
   RunShape shape{steps, {}};
-  for (const ExpertLayout& expert : layout.experts)
+  for (const ExpertLayout& expert : layout.experts) {
     shape.blocks_per_expert.push_back(expert.blocks.size());
+    std::vector<std::vector<std::string>>& stages = shape.stages.emplace_back();
+    for (const BlockInfo& block : expert.blocks) stages.push_back(block.stages);
+  }
   if (plan.replay) {
     const Origin origin = Origin::file(plan.replay->string());
     const Json record = read_run_record(*plan.replay).whole;
@@ -66,7 +69,8 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
   CacheLayout layout;
   for (const Expert& expert : manifest.experts) {
     layout.experts.push_back({block_infos(manifest, expert),
-                              std::accumulate(streams.begin(), streams.end(), std::uint64_t{0}),
+                              static_cast<std::uint64_t>(
+                                  std::accumulate(streams.begin(), streams.end(), std::int64_t{0})),
                               static_cast<std::uint64_t>(streams.front())});
   }
   layout.prediction_bytes =

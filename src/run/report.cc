@@ -23,15 +23,22 @@ Json timings_to_json(const Timings& timings) {
           {"total", timings.total},     {"steps", timings.steps}};
 }
 
-// One character per block and step: '#' computed, '.' reused.
+char block_mark(const BranchPlan& done, std::size_t block) {
+  if (done.reuse == Site::kBlock) return done.blocks[block] ? '.' : '#';
+  if (done.reuse != Site::kStage) return done.reuse == Site::kNone ? '#' : '.';
+  if (is_all_reused(done.stages[block])) return '.';
+  const std::vector<bool>& stages = done.stages[block];
+  return std::find(stages.begin(), stages.end(), true) == stages.end() ? '#' : '+';
+}
+
+// One character per block and step: '#' computed, '+' some of its stages reused, '.' reused.
 std::string step_map(const EvaluationRecord& evaluation) {
   if (evaluation.guided_reused || evaluation.branches.empty())
     return std::string(evaluation.num_blocks, '.');
   std::string map;
   const BranchPlan& done = evaluation.branches.front().done;
   for (std::size_t block = 0; block < evaluation.num_blocks; ++block) {
-    const bool reused = done.reuse == Site::kBlock ? done.blocks[block] : done.reuse != Site::kNone;
-    map += reused ? '.' : '#';
+    map += block_mark(done, block);
   }
   return map;
 }
@@ -76,7 +83,10 @@ Json metadata_to_json(const Report& report) {
 std::string cache_summary(const Report& report) {
   const CacheReport& cache = report.cache;
   std::array<char, 256> line{};
-  std::string text = "step  blocks (# computed, . reused)  indicator\n";
+  const std::int64_t stages_reused = cache.totals.stages_reused;
+  std::string text = stages_reused > 0
+                         ? "step  blocks (# computed, + in part, . reused)  indicator\n"
+                         : "step  blocks (# computed, . reused)  indicator\n";
   for (const EvaluationRecord& evaluation : cache.evaluations) {
     const auto mean = evaluation.branches.empty()
                           ? std::nullopt
@@ -93,6 +103,7 @@ std::string cache_summary(const Report& report) {
                 100 * cache.reused_fraction(), format_bytes(totals.peak_bytes).c_str(),
                 1e3 * totals.indicator_seconds);
   text += line.data();
+  if (stages_reused > 0) text += std::to_string(stages_reused) + " stages of blocks reused\n";
   if (const auto median = cache.indicator_quantile(0.5)) {
     std::snprintf(
         line.data(), line.size(), "indicator: min %.4f, median %.4f, max %.4f%s\n",

@@ -22,6 +22,9 @@ namespace bw::testing {
 struct CacheSubject {
   std::string name;
   CacheLayout layout;
+  // Some stage returns fewer outputs than there are streams, so that its bytes are less than
+  // declared.
+  bool has_partial_stages = false;
   at::Tensor noise;  // [1,C,F,H,W] f32
   // A Pass with one row per branch. `other_uncond` stands for another negative prompt.
   std::function<std::unique_ptr<Pass>(std::span<const Branch> branches,
@@ -33,6 +36,8 @@ struct CacheSubject {
     RunShape shape{layout.evaluations.front().num_steps, {}};
     for (const ExpertLayout& expert : layout.experts) {
       shape.blocks_per_expert.push_back(expert.blocks.size());
+      shape.stages.emplace_back();
+      for (const BlockInfo& block : expert.blocks) shape.stages.back().push_back(block.stages);
     }
     return shape;
   }

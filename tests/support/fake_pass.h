@@ -1,6 +1,6 @@
-// A model of a few hundred numbers behind the Pass interface: two streams, blocks that mix all
-// tokens of all streams, an optional second expert, any number of branches as rows of a batch.
-// Deterministic.
+// A model of a few hundred numbers behind the Pass interface: two streams, blocks of two stages
+// (one mixes all tokens of all streams, one has no gate), an optional second expert, any number of
+// branches as rows of a batch. Deterministic.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -23,7 +23,8 @@ inline at::Tensor seeded_randn(at::IntArrayRef shape, std::uint64_t seed) {
 struct CallCounts {
   int passes = 0;
   int embeds = 0;
-  int blocks = 0;
+  int blocks = 0;  // run whole
+  int stages = 0;  // run one by one
   int probes = 0;
   int heads = 0;
   // Storage of every hidden state and probe handed out, to see what is still held.
@@ -57,7 +58,7 @@ class FakeModel {
   static constexpr std::int64_t kLatentShape[] = {1, 2, 3, 2, 2};
 
   FakeModel(std::size_t num_blocks, std::uint64_t seed, at::ScalarType dtype)
-      : dtype_(dtype), blocks_(num_blocks, BlockInfo{"fake", {"mix"}}) {
+      : dtype_(dtype), blocks_(num_blocks, BlockInfo{"fake", {"mix", "feed"}}) {
     const std::int64_t values = 2 * 3 * 2 * 2;
     embed_ = seeded_randn({values, kTokens[0] * kWidth}, seed) / 5;
     head_ = seeded_randn({(kTokens[0] + kTokens[1]) * kWidth, values}, seed + 1) / 10;
@@ -108,7 +109,8 @@ class FakePass final : public Pass {
 
   Hidden run_block(std::size_t block, const Hidden& hidden) override {
     ++counts_->blocks;
-    Hidden output = add_stage(block, 0, hidden, mix(block, hidden));
+    const Hidden mixed = add_stage(block, kMix, hidden, mix(block, hidden));
+    Hidden output = add_stage(block, kFeed, mixed, feed(mixed));
     counts_->hand_out(output);
     return output;
   }
@@ -121,8 +123,11 @@ class FakePass final : public Pass {
     return probe;
   }
 
-  StageResult run_stage(std::size_t block, std::size_t /*stage*/, const Hidden& hidden) override {
-    return mix(block, hidden);
+  StageResult run_stage(std::size_t block, std::size_t stage, const Hidden& hidden) override {
+    ++counts_->stages;
+    StageResult result = stage == kMix ? mix(block, hidden) : feed(hidden);
+    counts_->hand_out(result.output);
+    return result;
   }
 
   Hidden add_stage(std::size_t /*block*/, std::size_t /*stage*/, const Hidden& hidden,
@@ -135,6 +140,11 @@ class FakePass final : public Pass {
     return sum;
   }
 
+  Hidden gate(std::size_t /*block*/, std::size_t stage) override {
+    const at::Tensor gate = stage == kMix ? at::full({1}, 0.2 + 0.1 * input_.time) : at::ones({1});
+    return {gate, gate};
+  }
+
   at::Tensor head(const Hidden& hidden) override {
     ++counts_->heads;
     const at::Tensor tokens = at::cat({hidden[0], hidden[1]}, 1).to(at::kFloat);
@@ -143,15 +153,27 @@ class FakePass final : public Pass {
   }
 
  private:
-  StageResult mix(std::size_t block, const Hidden& hidden) const {
+  static constexpr std::size_t kMix = 0;
+  static constexpr std::size_t kFeed = 1;
+
+  StageResult mix(std::size_t block, const Hidden& hidden) {
     const at::Tensor tokens = at::cat({hidden[0], hidden[1]}, 1).to(at::kFloat);
     const at::Tensor everything = tokens.mean(1, /*keepdim=*/true);  // [B,1,D]
     const at::Tensor update =
         at::tanh(at::matmul(tokens + everything, model_.mix_[block]) + input_.context.unsqueeze(1));
-    const at::Tensor gate = at::full({1}, 0.2 + 0.1 * input_.time);
     const std::int64_t video = FakeModel::kTokens[0];
-    return {{update.narrow(1, 0, video), update.narrow(1, video, FakeModel::kTokens[1])},
-            {gate, gate}};
+    const std::int64_t text = FakeModel::kTokens[1];
+    return {{update.narrow(1, 0, video).clone().to(model_.dtype_),
+             update.narrow(1, video, text).clone().to(model_.dtype_)},
+            gate(block, kMix)};
+  }
+
+  StageResult feed(const Hidden& hidden) {
+    Hidden output;
+    for (const at::Tensor& stream : hidden) {
+      output.push_back((at::tanh(stream.to(at::kFloat)) / 10).to(model_.dtype_));
+    }
+    return {output, gate(0, kFeed)};
   }
 
   const FakeModel& model_;

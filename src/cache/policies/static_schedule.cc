@@ -1,6 +1,7 @@
 // Reuses at steps fixed beforehand: all but every n-th, or those of a list. Measures nothing; the
-// baseline that an adaptive policy has to beat, and a player for masks found elsewhere (FORA, arXiv
-// 2407.01425, is every=n at the stages; LeMiCa's and ECAD's masks are lists).
+// baseline that an adaptive policy has to beat, and a player for masks found elsewhere (LeMiCa's
+// and ECAD's masks are lists). At the stages, every=n is FORA (arXiv 2407.01425): attention and
+// feed-forward outputs are held before their gates, so that the gate of the current step applies.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -11,14 +12,17 @@
 namespace bw {
 namespace {
 
-constexpr std::array<std::string_view, 4> kSiteNames = {"stack", "block", "branch", "guided"};
-constexpr std::array<Site, 4> kSites = {Site::kStack, Site::kBlock, Site::kBranch, Site::kGuided};
+constexpr std::array<std::string_view, 5> kSiteNames = {"stack", "block", "stage", "branch",
+                                                        "guided"};
+constexpr std::array<Site, 5> kSites = {Site::kStack, Site::kBlock, Site::kStage, Site::kBranch,
+                                        Site::kGuided};
 
 struct StaticParams final : Params {
   std::int64_t every = 2;
   std::string steps;
   std::string site = "stack";
   std::string blocks = "all";
+  std::string stages = "all";
   std::string rebuild = "output";
 
   void visit(ParamVisitor& visitor) override {
@@ -26,7 +30,8 @@ struct StaticParams final : Params {
     visitor.text({"steps", "reuse at exactly these steps instead; empty: follow `every`"}, steps,
                  kStepListForm);
     visitor.choice({"site", "what is reused"}, site, kSiteNames);
-    visitor.text({"blocks", "site=block: which blocks are reused"}, blocks, kBlockSetForm);
+    visitor.text({"blocks", "site=block or stage: in which blocks"}, blocks, kBlockSetForm);
+    visitor.text({"stages", "site=stage: which stages are reused"}, stages, kStageSetForm);
     visitor.text({"rebuild", "how a reused value is made"}, rebuild, Rebuild::kForm);
   }
 
@@ -34,8 +39,19 @@ struct StaticParams final : Params {
     (void)step_list(steps, origin.at("steps"));
     check_block_set(blocks, origin.at("blocks"));
     (void)Rebuild::parse(rebuild, origin.at("rebuild"));
-    if (site != "block" && blocks != "all") {
-      reject(origin.at("blocks"), "'" + blocks + "' needs site=block (site is " + site + ")");
+    (void)stage_names(stages, origin.at("stages"));
+    if (site != "block" && site != "stage" && blocks != "all") {
+      reject(origin.at("blocks"),
+             "'" + blocks + "' needs site=block or site=stage (site is " + site + ")");
+    }
+    if (site != "stage" && stages != "all") {
+      reject(origin.at("stages"), "'" + stages + "' needs site=stage (site is " + site + ")");
+    }
+    if (site == "stage" && rebuild == "residual") {
+      reject(
+          origin.at("rebuild"),
+          "a stage's output (site=stage) is kept before its sum and has no residual; use output, "
+          "linear or taylor:n");
     }
     if ((site == "branch" || site == "guided") && rebuild == "residual") {
       reject(origin.at("rebuild"),
@@ -71,6 +87,7 @@ class StaticPolicy final : public CachePolicy {
       masks_.push_back(std::move(mask));
       if (site_ == Site::kBlock) needs_.reusable_blocks.push_back(reused);
     }
+    if (site_ == Site::kStage) choose_stages(params, origin.at("stages"), shape);
   }
 
   const CacheNeeds& needs() const override { return needs_; }
@@ -85,6 +102,7 @@ class StaticPolicy final : public CachePolicy {
     for (BranchPlan& branch : plan.branches) {
       branch.reuse = site_;
       if (site_ == Site::kBlock) branch.blocks = masks_[context.expert];
+      if (site_ == Site::kStage) branch.stages = stage_masks_[context.expert];
     }
     return plan;
   }
@@ -92,6 +110,33 @@ class StaticPolicy final : public CachePolicy {
   void observe(const EvaluationContext&, const Observation&) override {}
 
  private:
+  using StageMask = std::vector<std::vector<bool>>;  // per block and stage
+
+  // Blocks of different kinds have different stages: a name must be that of a stage somewhere.
+  void choose_stages(const StaticParams& params, const Origin& origin, const RunShape& shape) {
+    const std::vector<std::string> names = stage_names(params.stages, origin);
+    std::vector<std::string> known;
+    for (std::size_t expert = 0; expert < masks_.size(); ++expert) {
+      StageMask mask;
+      std::vector<StageRef> reusable;
+      for (std::size_t block = 0; block < masks_[expert].size(); ++block) {
+        std::vector<bool>& flags = mask.emplace_back();
+        for (const std::string& name : shape.stages.at(expert).at(block)) {
+          const bool is_named = names.empty() || std::ranges::find(names, name) != names.end();
+          if (is_named && masks_[expert][block]) reusable.push_back({block, flags.size()});
+          flags.push_back(is_named && masks_[expert][block]);
+          if (std::ranges::find(known, name) == known.end()) known.push_back(name);
+        }
+      }
+      stage_masks_.push_back(std::move(mask));
+      needs_.reusable_stages.push_back(std::move(reusable));
+    }
+    for (const std::string& name : names) {
+      if (std::ranges::find(known, name) != known.end()) continue;
+      reject(origin, "the model has no stage '" + name + "'" + known_names_hint(name, known));
+    }
+  }
+
   bool reuses(std::int64_t step) const {
     if (uses_list_) return std::binary_search(steps_.begin(), steps_.end(), step);
     return step % every_ != 0;
@@ -102,6 +147,7 @@ class StaticPolicy final : public CachePolicy {
   std::vector<std::int64_t> steps_;
   Site site_;
   std::vector<std::vector<bool>> masks_;  // per expert
+  std::vector<StageMask> stage_masks_;    // per expert; site kStage only
   CacheNeeds needs_;
 };
 
@@ -120,6 +166,10 @@ CachePolicyInfo static_schedule_cache_policy() {
                        R"({"every": 2, "site": "branch"})"},
                       {"half-blocks", "reuses every second block in two of three steps",
                        R"({"every": 3, "site": "block", "blocks": "50%", "rebuild": "residual"})"},
+                      {"stages", "holds every stage's output every second step (FORA, 2407.01425)",
+                       R"({"every": 2, "site": "stage"})"},
+                      {"stage-forecast", "extrapolates every stage's output linearly",
+                       R"({"every": 3, "site": "stage", "rebuild": "linear"})"},
                       {"forecast", "extrapolates the stack's residual by a parabola",
                        R"({"every": 2, "rebuild": "taylor:2"})"}},
           .resolve = resolve_policy_params<StaticParams>,

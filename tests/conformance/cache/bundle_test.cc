@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <numeric>
 #include <ostream>
@@ -102,12 +103,15 @@ CacheSubject make_bundle_subject(const BundleRun& run) {
   subject.name = std::string(run.bundle) + " " + run.options.name;
   subject.layout = layout_of(*clip, run);
   subject.noise = clip->noise();
+  subject.has_partial_stages = clip->manifest().streams.size() > 1;
   subject.begin = [clip](std::span<const Branch> branches, const EvaluationContext& context,
                          const at::Tensor& latent, bool other_uncond) {
     return clip->begin(branches, context.timestep, latent, other_uncond);
   };
   return subject;
 }
+
+bool same_tensor(const at::Tensor& a, const at::Tensor& b) { return at::equal(a, b); }
 
 class BundleConformance : public ::testing::TestWithParam<BundleRun> {};
 
@@ -119,6 +123,26 @@ TEST_P(BundleConformance, EveryPolicy_EveryPreset_KeepsTheRules) {
     const bool any_reuse = check_cache_policy(subject, policy, options);
     const bool can_reuse = !make_policy_for(subject, policy, Json::object())->needs().sites.empty();
     EXPECT_EQ(any_reuse, can_reuse) << policy.name << " never reused on " << subject.name;
+  }
+}
+
+// What a reused stage rests on: its gate by itself, and blocks that may be walked by stages.
+TEST_P(BundleConformance, Stages_WithTheirGates_AddUpToTheBlock) {
+  const c10::InferenceMode guard;
+  const CacheSubject subject = make_bundle_subject(GetParam());
+  for (const EvaluationContext& context : subject.layout.evaluations) {
+    const auto pass = subject.begin({&kBranches[0], 1}, context, subject.noise, false);
+    Hidden hidden = pass->embed();
+    for (std::size_t block = 0; block < pass->blocks().size(); ++block) {
+      const Hidden whole = pass->run_block(block, hidden);
+      for (std::size_t stage = 0; stage < pass->blocks()[block].stages.size(); ++stage) {
+        const StageResult result = pass->run_stage(block, stage, hidden);
+        const Hidden gate = pass->gate(block, stage);
+        EXPECT_TRUE(std::ranges::equal(gate, result.gate, same_tensor)) << block << ' ' << stage;
+        hidden = pass->add_stage(block, stage, hidden, {result.output, gate});
+      }
+      EXPECT_TRUE(std::ranges::equal(hidden, whole, same_tensor)) << "block " << block;
+    }
   }
 }
 

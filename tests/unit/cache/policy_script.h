@@ -33,7 +33,11 @@ inline std::unique_ptr<CachePolicy> make_policy_from(std::string_view name, cons
                                                      std::int64_t num_steps,
                                                      std::vector<std::size_t> blocks = {4}) {
   const Origin origin = Origin::flag("--cache");
-  return find_cache_policy(name, origin).make(params, origin, {num_steps, std::move(blocks)});
+  RunShape shape{num_steps, std::move(blocks)};
+  for (const std::size_t num_blocks : shape.blocks_per_expert) {
+    shape.stages.emplace_back(num_blocks, std::vector<std::string>{"attention", "feed_forward"});
+  }
+  return find_cache_policy(name, origin).make(params, origin, shape);
 }
 
 struct Played {

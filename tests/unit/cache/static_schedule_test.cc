@@ -40,6 +40,23 @@ TEST(StaticSchedule_Begin, BlockSite_ReusesTheChosenBlocks) {
   EXPECT_THAT(policy->needs().reusable_blocks.front(), ::testing::ElementsAre(1, 2));
 }
 
+TEST(StaticSchedule_Begin, StageSite_ReusesTheChosenStagesOfTheChosenBlocks) {
+  const auto policy = make_policy_from(
+      "static", {{"site", "stage"}, {"stages", "feed_forward"}, {"blocks", "1+2"}}, 10);
+  EvaluationContext context;
+  context.step = 1;
+  context.num_steps = 10;
+  const std::vector<bool> kNothing = {false, false};
+  const std::vector<bool> kFeedForward = {false, true};
+  const BranchPlan plan = policy->begin(context).branches[1];
+  EXPECT_EQ(plan.reuse, Site::kStage);
+  EXPECT_THAT(plan.stages, ::testing::ElementsAre(kNothing, kFeedForward, kFeedForward, kNothing));
+  EXPECT_THAT(policy->needs().reusable_stages.front(),
+              ::testing::ElementsAre(StageRef{1, 1}, StageRef{2, 1}));
+  const auto all = make_policy_from("static", {{"site", "stage"}}, 10);
+  EXPECT_EQ(all->needs().reusable_stages.front().size(), 8U) << "every stage of every block";
+}
+
 TEST(StaticSchedule_Begin, GuidedSite_LeavesTheBranchesAlone) {
   const auto policy = make_policy_from("static", {{"site", "guided"}}, 10);
   EvaluationContext context;
@@ -63,6 +80,14 @@ TEST(StaticSchedule_Params, BadValue_NamesFieldAndLimit) {
       {"residual of a prediction", R"({"site": "guided", "rebuild": "residual"})",
        "rebuild: a prediction"},
       {"site", R"({"site": "stak"})", "did you mean 'stack'"},
+      {"stages without stage site", R"({"stages": "attention"})", "stages: 'attention' needs site"},
+      {"residual of a stage", R"({"site": "stage", "rebuild": "residual"})",
+       "rebuild: a stage's output"},
+      {"unknown stage", R"({"site": "stage", "stages": "atention"})", "did you mean 'attention'"},
+      {"stage list", R"({"site": "stage", "stages": "attention++feed_forward"})",
+       "stages: must be all or names"},
+      {"a stage twice", R"({"site": "stage", "stages": "attention+attention"})",
+       "stages: must be all or names"},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.reason);
