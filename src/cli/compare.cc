@@ -44,6 +44,7 @@ std::optional<double> denoise_seconds(std::filesystem::path video) {
 
 std::vector<MetricInfo> choose_metrics(const std::vector<std::string>& names) {
   std::vector<MetricInfo> chosen;
+  chosen.reserve(names.size());
   for (const std::string& name : names)
     chosen.push_back(find_metric(name, Origin::flag("--metric")));
   if (chosen.empty()) chosen.assign(metrics().begin(), metrics().end());

@@ -94,17 +94,19 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
 
 Report generate(const Bundle& model, const Plan& plan, Observer& observer) {
   const Stopwatch watch;
-  auto [latents, steps, report] = denoise(model, plan, observer);
-  const KeptLatents kept(plan, {latents, plan_to_json(plan, false), report.bundle_hash, steps});
-  if (steps < plan.clip.steps) {
-    throw Interrupted("stopped after " + std::to_string(steps) + " of " +
+  Denoised done = denoise(model, plan, observer);
+  Report& report = done.report;
+  const KeptLatents kept(plan,
+                         {done.latents, plan_to_json(plan, false), report.bundle_hash, done.steps});
+  if (done.steps < plan.clip.steps) {
+    throw Interrupted("stopped after " + std::to_string(done.steps) + " of " +
                       std::to_string(plan.clip.steps) + " steps; the latents are in " +
                       latents_path(plan).string());
   }
-  kept.guard([&] { write_video(model, latents, report, observer); });
+  kept.guard([&] { write_video(model, done.latents, report, observer); });
   report.timings.total = watch.seconds();
   report.peak_memory_bytes = peak_memory_bytes();
-  return report;
+  return std::move(report);
 }
 
 }  // namespace bw

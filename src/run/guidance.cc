@@ -16,7 +16,7 @@ at::Tensor Guidance::combine(const Predictions& predictions) const {
   BW_CHECK(predictions.cond.has_value());
   const at::Tensor& cond = *predictions.cond;
   if (!predictions.uncond) return cond;
-  const at::Tensor guided = *predictions.uncond + (cond - *predictions.uncond) * plan_.scale;
+  at::Tensor guided = *predictions.uncond + (cond - *predictions.uncond) * plan_.scale;
   if (plan_.rescale == 0) return guided;
   const std::vector<std::int64_t> dims = {1, 2, 3, 4};
   const at::Tensor rescaled = guided * (cond.std(dims, true, true) / guided.std(dims, true, true));
