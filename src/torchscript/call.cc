@@ -4,15 +4,27 @@
 
 #include <exception>
 #include <new>
+#include <string_view>
 
 #include "base/error.h"
 
 namespace bw {
 namespace {
 
+// TorchScript puts a trace of the bundle's code above what went wrong; users need the last line
+// alone.
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of(" \n") + 1;
+  const std::size_t start = text.find_last_of('\n', end == 0 ? 0 : end - 1);
+  std::string line = text.substr(start == std::string::npos ? 0 : start + 1, end);
+  line.resize(line.find_last_not_of(" \n") + 1);
+  constexpr std::string_view kPrefix = "RuntimeError: ";
+  return line.starts_with(kPrefix) ? line.substr(kPrefix.size()) : line;
+}
+
 [[noreturn]] void rethrow(const std::string& archive, const std::string& method,
                           const std::string& reason) {
-  const std::string text = archive + ": " + method + "() failed: " + reason;
+  const std::string text = archive + ": " + method + "() failed: " + last_line(reason);
   // The allocator's failure reaches us as an ordinary error of the operator that asked.
   if (reason.find("can't allocate memory") != std::string::npos ||
       reason.find("out of memory") != std::string::npos) {

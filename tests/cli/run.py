@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -122,13 +123,19 @@ def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) ->
     return problems
 
 
-def run_command(
-    command: list[str], folder: Path, env: dict[str, str], interrupt: str | None
-) -> subprocess.CompletedProcess[str]:
-    """Runs to the end, or sends SIGINT once a line of stderr holds `interrupt`."""
+def run_command(command: list[str], folder: Path, env: dict[str, str], case: Case) -> subprocess.CompletedProcess[str]:
+    """Runs to the end, or sends SIGINT once a line of stderr holds `interrupt`; no file may grow beyond `file_limit`."""
     encoded = [os.fsencode(arg) for arg in command]
     pipe = subprocess.PIPE
-    with subprocess.Popen(encoded, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+    interrupt = case.get("interrupt")
+
+    def limit() -> None:  # what a full disk looks like to the program
+        if size := case.get("file_limit"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    with subprocess.Popen(
+        encoded, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, preexec_fn=limit
+    ) as process:
         early = b""
         assert process.stderr is not None
         while interrupt is not None and (line := process.stderr.readline()):
@@ -158,7 +165,7 @@ def run_case(program: str, case: Case) -> tuple[str, list[str]]:
                     arg = arg.replace(key, value)
                 args.append(arg)
             is_last = number + 1 == len(commands)
-            result = run_command([program, *args], folder, env, case.get("interrupt") if is_last else None)
+            result = run_command([program, *args], folder, env, case if is_last else {})
             if is_last:
                 problems += check(case, result, folder)
             elif result.returncode != 0:
