@@ -124,7 +124,7 @@ def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) ->
 
 
 def run_command(command: list[str], folder: Path, env: dict[str, str], case: Case) -> subprocess.CompletedProcess[str]:
-    """Runs to the end, or sends SIGINT once a line of stderr holds `interrupt`; no file may grow beyond `file_limit`."""
+    """Runs to the end, or sends SIGINT once stderr holds `interrupt`; no file may grow beyond `file_limit`."""
     encoded = [os.fsencode(arg) for arg in command]
     pipe = subprocess.PIPE
     interrupt = case.get("interrupt")
