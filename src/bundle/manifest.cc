@@ -148,6 +148,16 @@ ClipSize clip_size(const Manifest& manifest, const LatentShape& shape) {
           .num_frames = shape.frames * latent.temporal_stride - latent.leading_frames};
 }
 
+std::size_t expert_at(std::span<const Expert> experts, double timestep) {
+  const auto holds = [timestep](const Expert& e) { return e.from >= timestep && timestep >= e.to; };
+  const auto found = std::ranges::find_if(experts, holds);
+  if (found == experts.end()) {
+    throw InputError("no expert of the bundle covers the time step " + Json(timestep).dump() +
+                     " (model.json: experts[].from, to)");
+  }
+  return static_cast<std::size_t>(found - experts.begin());
+}
+
 std::vector<std::int64_t> hidden_bytes(const Manifest& manifest, const LatentShape& shape,
                                        at::ScalarType dtype, std::int64_t batch) {
   std::vector<std::int64_t> bytes;

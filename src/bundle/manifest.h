@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -163,6 +164,10 @@ struct Manifest {
                                        const ClipOrigin& origin);
 // Size of the clip that latents of this shape decode to.
 [[nodiscard]] ClipSize clip_size(const Manifest& manifest, const LatentShape& shape);
+
+// Which of the experts runs at a scheduler's time step: the first whose range holds it. Throws
+// InputError when none does.
+[[nodiscard]] std::size_t expert_at(std::span<const Expert> experts, double timestep);
 
 // Bytes of the hidden state, per stream, for a batch of this many rows.
 [[nodiscard]] std::vector<std::int64_t> hidden_bytes(const Manifest& manifest,

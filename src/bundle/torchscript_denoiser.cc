@@ -237,13 +237,7 @@ std::span<const BlockInfo> Denoiser::blocks(std::size_t expert) const {
 }
 
 std::size_t Denoiser::expert_at(double timestep) const {
-  const auto holds = [timestep](const Expert& e) { return e.from >= timestep && timestep >= e.to; };
-  const auto found = std::ranges::find_if(impl_->experts, holds);
-  if (found == impl_->experts.end()) {
-    throw InputError("no expert of the bundle covers the time step " + Json(timestep).dump() +
-                     " (model.json: experts[].from, to)");
-  }
-  return static_cast<std::size_t>(found - impl_->experts.begin());
+  return bw::expert_at(impl_->experts, timestep);
 }
 
 BranchContext Denoiser::conditions(const at::Tensor& text, const LatentShape& shape) const {

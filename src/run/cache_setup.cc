@@ -20,14 +20,6 @@ std::vector<BlockInfo> block_infos(const Manifest& manifest, const Expert& exper
   return blocks;
 }
 
-std::size_t expert_at(const Manifest& manifest, double timestep) {
-  for (std::size_t i = 0; i < manifest.experts.size(); ++i) {
-    const Expert& expert = manifest.experts[i];
-    if (expert.from >= timestep && timestep >= expert.to) return i;
-  }
-  throw InputError("model.json: experts: none covers the time step " + std::to_string(timestep));
-}
-
 std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout,
                                          std::int64_t steps) {
   RunShape shape{steps, {}};
@@ -80,7 +72,7 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
   for (const Evaluation& evaluation : schedule.evaluations()) {
     layout.evaluations.push_back({evaluation.index, evaluation.step, plan.clip.steps,
                                   evaluation.part, evaluation.sigma, evaluation.timestep,
-                                  expert_at(manifest, evaluation.timestep),
+                                  expert_at(manifest.experts, evaluation.timestep),
                                   guidance.active(evaluation.step)});
   }
   return layout;
