@@ -2,7 +2,7 @@
 
 latents.pt holds z [N, T', C, h, w] bf16 of the seeds 0 … N-1, the sprite cover of each latent position
 [N, T', h, w] u8, channel mean and deviation, what each channel weighs in the picture, the scenes, and the
-hash of the autoencoder. The transformer is tied to that hash.
+hash of the encoder. The transformer is tied to that hash.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ from .vae import VAE
 OUTLIER = 8.0  # a clip whose normalised latents have a larger mean square costs the transformer many steps
 
 
-def file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def encoder_hash(path: Path) -> str:
+    """Of the encoder in a vae.safetensors: what the latents depend on. A better decoder leaves it as it is."""
+    digest = hashlib.sha256()
+    for name, value in sorted(load_file(path).items()):
+        if name.startswith("encoder."):
+            digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_vae(path: Path, device: str = "cpu") -> VAE:
@@ -111,7 +116,7 @@ def build(out: Path, request: BankRequest) -> dict[str, Any]:
         "std": std,
         "weight": channel_weight(vae, z[:8], std),
         "scenes": scenes,
-        "vae": file_hash(request.vae / "vae.safetensors"),
+        "vae": encoder_hash(request.vae / "vae.safetensors"),
         "largest": square.max().item(),
         "outliers": int((square > OUTLIER).sum()),
     }

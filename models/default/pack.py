@@ -18,7 +18,7 @@ from torch import Tensor
 from .captions import NAMES
 from .checkpoint import write_packed
 from .dataset import FPS
-from .latents import file_hash, open_bank
+from .latents import encoder_hash, open_bank
 from .train_vae import read_config
 
 SAMPLER = {"steps": 30, "shift": 5.0, "guidance": 5.0}
@@ -36,7 +36,7 @@ class Parts:
 
 def pack(out: Path, weights: Mapping[str, Tensor], dit: Mapping[str, Any], step: int, parts: Parts) -> None:
     """weights: averaged, keys `dit.*` and `text.*`; dit: the transformer's configuration."""
-    found = file_hash(parts.vae / "vae.safetensors")
+    found = encoder_hash(parts.vae / "vae.safetensors")
     if found != parts.bank["vae"]:
         raise ValueError(f"the latents were made by autoencoder {parts.bank['vae']}, {parts.vae} holds {found}")
     config = {

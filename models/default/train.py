@@ -109,7 +109,7 @@ class Chain:
         n = self.plan["latents"]
         if target.exists():
             bank = latents.open_bank(target)
-            if bank["vae"] == latents.file_hash(weights) and len(bank["z"]) == n:
+            if bank["vae"] == latents.encoder_hash(weights) and len(bank["z"]) == n:
                 return
         self.say(f"rendering and encoding {n} clips")
         atlas = self.data / "atlas.npz"

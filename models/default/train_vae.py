@@ -175,6 +175,10 @@ class VAETrainer:
     def load(self, state: dict[str, Any]) -> None:
         for k, v in (("model", self.model), ("muon", self.muon), ("adam", self.adam), ("average", self.average)):
             v.load_state_dict(state[k])
+        if self.o.decoder_only:
+            # The latents in use came from the averaged encoder: that is the one to keep, to the last bit.
+            averaged = {k: v for k, v in self.average.weights.items() if k.startswith("encoder.")}
+            self.model.load_state_dict({**self.model.state_dict(), **averaged})
 
     def describe(self) -> dict[str, Any]:
         return self.last

@@ -20,6 +20,7 @@ from models.default import captions, tokenizer
 from models.default.checkpoint import ConfigMismatch
 from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
+from models.default.latents import encoder_hash
 from models.default.loop import BadBatches, Budget, Run, Schedule
 from models.default.train_dit import DiTOptions, DiTTrainer, Phase
 from models.default.train_text import TextOptions, TextTrainer
@@ -142,6 +143,17 @@ def test_resume_latents_of_another_autoencoder_are_refused(data: Path, tmp_path:
     other = DiTTrainer(config(tok), {**latent_bank(), "vae": "4567"}, tok, DiTOptions(validation=2), "cpu")
     with pytest.raises(ConfigMismatch, match="vae: 0123 there, 4567 here"):
         run(other, tmp_path)
+
+
+def test_decoder_only_training_keeps_the_latents(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "vae"
+    run(make("vae", data, out), out)
+    before, weights = encoder_hash(out / "vae.safetensors"), (out / "vae.safetensors").read_bytes()
+    options = VAEOptions(batch=2, crop=32, frames=5, decoder_only=True)
+    r = Run(VAETrainer(data, out, options, VAE), out, Budget(steps=STEPS + 3), Schedule())
+    assert r.resume() and r.train()
+    assert encoder_hash(out / "vae.safetensors") == before
+    assert (out / "vae.safetensors").read_bytes() != weights
 
 
 def test_bank_with_a_held_out_combination_is_refused(data: Path) -> None:
