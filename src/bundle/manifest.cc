@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "bundle/manifest_reader.h"
@@ -130,6 +131,7 @@ LatentShape latent_shape(const Manifest& manifest, const ClipSize& size, const C
   // num_frames = temporal_stride·F − leading_frames, F a multiple of the patch, at least one frame
   // left.
   const std::int64_t step = latent.temporal_stride * patch_of(manifest, 0);
+  BW_CHECK(step > 0, "the manifest's strides and patches were checked when it was read");
   std::int64_t smallest = step - latent.leading_frames % step;
   const std::int64_t offset = smallest % step;
   smallest = offset == 0 ? step : offset;

@@ -45,7 +45,7 @@ double finite(JsonObject& object, const std::string& key) {
 // Names and paths; they are matched against patterns later, which must not be handed text of any
 // length.
 std::string name(JsonObject& object, const std::string& key) {
-  const std::string value = object.text(key);
+  std::string value = object.text(key);
   if (value.size() > kMaxNameBytes) {
     reject(object.at(key), "has " + std::to_string(value.size()) + " characters; the limit is " +
                                std::to_string(kMaxNameBytes));
@@ -59,7 +59,7 @@ std::string name_or_empty(JsonObject& object, const std::string& key) {
 
 // A path that stays inside the bundle.
 std::string file(JsonObject& object, const std::string& key) {
-  const std::string value = name(object, key);
+  std::string value = name(object, key);
   const std::filesystem::path path(value);
   const bool leaves = std::ranges::find(path, "..") != path.end();
   if (value.empty() || path.is_absolute() || leaves) {

@@ -37,6 +37,7 @@ Hidden stack_rows(std::vector<Hidden> parts) {
   Hidden result;
   for (std::size_t stream = 0; stream < parts.front().size(); ++stream) {
     std::vector<at::Tensor> tensors;
+    tensors.reserve(parts.size());
     for (const Hidden& part : parts) tensors.push_back(part[stream]);
     result.push_back(at::cat(tensors, 0));
   }

@@ -92,6 +92,7 @@ std::vector<std::vector<std::size_t>> reused_blocks(const CacheTrace& trace,
     }
   }
   std::vector<std::vector<std::size_t>> result;
+  result.reserve(reused.size());
   for (const std::set<std::size_t>& blocks : reused)
     result.emplace_back(blocks.begin(), blocks.end());
   return result;
@@ -110,6 +111,7 @@ std::vector<std::vector<StageRef>> reused_stages(const CacheTrace& trace, std::s
     }
   }
   std::vector<std::vector<StageRef>> result;
+  result.reserve(reused.size());
   for (const std::set<StageRef>& stages : reused) result.emplace_back(stages.begin(), stages.end());
   return result;
 }
