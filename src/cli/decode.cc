@@ -39,12 +39,7 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
   const SavedLatents saved = read_latents(options.latents);
   Request request;
   add_recorded_plan(request, {saved.plan, saved.bundle, {}}, options.latents);
-  const Request flags = options.flags.request();
-  for (const OptionInfo& option : bw::options()) {
-    const std::string key(option.key);
-    if (const Request::Entry* entry = flags.find(key))
-      request.set(key, entry->value, entry->origin);
-  }
+  request.adopt(options.flags.request());
   if (!request.has("output")) {
     request.set("output", default_output(options.latents), Origin::flag("--output"));
   }

@@ -11,6 +11,10 @@ void Request::set(const std::string& key, const Json& value, const Origin& origi
   entries_[key] = {check_option(*option, value, origin), origin};
 }
 
+void Request::adopt(const Request& other) {
+  for (const auto& [key, entry] : other.entries_) adopt(key, entry);
+}
+
 void Request::add_config(const Json& config, const Origin& origin) {
   JsonObject object(config, origin);
   for (const OptionInfo& option : options()) {

@@ -23,6 +23,9 @@ class Request {
   // A later call for the same key wins, so sources are added from the weakest to the strongest:
   // config, then flags.
   void set(const std::string& key, const Json& value, const Origin& origin);
+  // Takes over what another request holds, which was checked when it entered that one.
+  void adopt(const std::string& key, const Entry& entry) { entries_[key] = entry; }
+  void adopt(const Request& other);
   // All keys of a config object; unknown ones are rejected with the nearest known key.
   void add_config(const Json& config, const Origin& origin);
 

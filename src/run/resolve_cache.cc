@@ -98,10 +98,7 @@ Request guard_request(const Request& request, CacheAsk& ask) {
       guards.set(guard.option, value, ask.origin.at(guard.name));
     }
     if (const Request::Entry* entry = request.find(guard.option)) {
-      // Bytes were parsed when they entered the request.
-      const Json value =
-          entry->value.is_number_unsigned() ? Json(entry->value.dump()) : entry->value;
-      guards.set(guard.option, value, entry->origin);
+      guards.adopt(guard.option, *entry);
     }
   }
   return guards;
