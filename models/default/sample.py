@@ -6,6 +6,7 @@ python -m models.default.sample --checkpoint DIR --out sheet.png "a fox going le
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from .sheet import write_sheet
 from .tokenizer import Tokenizer
 
 Record = Callable[[int, int, Tensor], None]  # step, block, hidden state
+Velocity = Callable[[Tensor, Tensor], Tensor]  # x [B, N, C], t [] -> [B, N, C] f32
 
 
 @dataclass(frozen=True)
@@ -62,26 +64,41 @@ class Pipeline:
         return {f: [*names[f], "-"][int(p.argmax())] for f, p in zip(FIELDS, logits, strict=False)}
 
     @torch.no_grad()
-    def latents(self, prompts: Sequence[str], sampler: Sampler, record: Record | None = None) -> Tensor:
-        """-> normalised latents [B, N, C] f32. record sees every block output."""
-        dit, n = self.model.dit, len(prompts)
-        coords = grid_coords(*self.grid, self.device)
-        g = torch.Generator().manual_seed(sampler.seed)
-        x = torch.randn(n, len(coords), self.config["dit"]["channels"], generator=g).to(self.device)
+    def noise(self, clips: int, seed: int) -> Tensor:
+        """[B, N, C] f32, drawn on the CPU"""
+        n, channels = self.grid[0] * self.grid[1] * self.grid[2], self.config["dit"]["channels"]
+        return torch.randn(clips, n, channels, generator=torch.Generator().manual_seed(seed)).to(self.device)
+
+    @torch.no_grad()
+    def velocity(self, prompts: Sequence[str], guidance: float, record: Record | None = None) -> Velocity:
+        """The guided velocity of these prompts, read once. record sees every block output of every call."""
+        dit, n, calls = self.model.dit, len(prompts), itertools.count()
         with self.autocast():
             text = self.model.text(self.tokenizer([*prompts, *[""] * n]).to(self.device))
-            c = dit.conditions(text, coords)
-        ts = sampler.times()
-        for i in range(sampler.steps):
+            c = dit.conditions(text, grid_coords(*self.grid, self.device))
+
+        @torch.no_grad()
+        def at(x: Tensor, t: Tensor) -> Tensor:
+            call = next(calls)
             with self.autocast():
-                te, mod = dit.time(ts[i].expand(2 * n).to(self.device))
+                te, mod = dit.time(t.expand(2 * n).to(self.device))
                 h = dit.embed(torch.cat([x, x]), c.place)
                 for k, (block, (key, value)) in enumerate(zip(dit.blocks, c.kv, strict=True)):
                     h = block(h, mod, c.cos, c.sin, key, value)
                     if record:
-                        record(i, k, h)
+                        record(call, k, h)
                 wanted, free = dit.head(h, te).float().chunk(2)
-            x = x + (ts[i + 1] - ts[i]) * (free + sampler.guidance * (wanted - free))
+            return free + guidance * (wanted - free)
+
+        return at
+
+    @torch.no_grad()
+    def latents(self, prompts: Sequence[str], sampler: Sampler, record: Record | None = None) -> Tensor:
+        """-> normalised latents [B, N, C] f32. record sees every block output."""
+        x, velocity = self.noise(len(prompts), sampler.seed), self.velocity(prompts, sampler.guidance, record)
+        ts = sampler.times()
+        for i in range(sampler.steps):
+            x = x + (ts[i + 1] - ts[i]) * velocity(x, ts[i])
         return x
 
     @torch.no_grad()

@@ -1,0 +1,161 @@
+"""A small video classifier: which scene do these frames show? It scores what the transformer generates.
+
+It sees pixels alone and shares nothing with the model that it judges: frames at half size, convolutions per
+frame, then two mixtures of three neighbouring frames, then a transformer over all positions with one register
+per field of captions.FIELDS. Trained on rendered clips and their autoencoder round trips (train_classifier.py),
+never on generated ones. `second` and `relation` have one class more: there is no second subject.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .captions import FIELDS, NAMES, Scene
+from .checkpoint import write_json
+from .dit import TextLayer
+from .vae import ResBlock
+
+NONE = "none"  # the class of `second` and `relation` where there is one subject
+LABELS: dict[str, list[str]] = {f: [*NAMES[f], NONE] if f in ("second", "relation") else NAMES[f] for f in FIELDS}
+POOL = 2  # the frames' pixels are averaged this far
+REDUCTION = 16  # from a frame's side to the token grid's
+OPPOSITE = {"left of": "right of", "right of": "left of"}
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Everything that decides shapes and the meaning of weights."""
+
+    frames: int = 17  # 4n+1
+    size: int = 128
+    classes: tuple[int, ...] = tuple(len(LABELS[f]) for f in FIELDS)
+    widths: tuple[int, ...] = (32, 64, 128)  # at 1/4, 1/8 and 1/16 of the frame
+    depth: int = 2  # transformer layers
+    heads: int = 4
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> ClassifierConfig:
+        return ClassifierConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ordered(s: Scene) -> Scene:
+    """Of two subjects that both stand still, either could be named first; here the left one is."""
+    if s["second"] and s["motion"] == "still" and s["relation"] == "right of":
+        return {**s, "subject": s["second"], "second": s["subject"], "relation": "left of"}
+    return s
+
+
+def targets(s: Scene) -> list[int]:
+    """Class index per field, in the order of FIELDS."""
+    s = ordered(s)
+    return [LABELS[f].index(s[f] or NONE) for f in FIELDS]
+
+
+def neighbours(x: Tensor) -> Tensor:
+    """[B, 2n+1, C, h, w] -> every second frame with the ones before and after it, [B, n+1, 3C, h, w]"""
+    x = torch.cat([x[:, :1], x, x[:, -1:]], 1)
+    return torch.cat([x[:, :-2:2], x[:, 1:-1:2], x[:, 2::2]], 2)
+
+
+class VideoClassifier(nn.Module):
+    def __init__(self, c: ClassifierConfig):
+        super().__init__()
+        self.cfg = c
+        a, b, d = c.widths
+        grid, times = c.size // REDUCTION, (c.frames - 1) // 4 + 1
+        self.stem, self.down = nn.Conv2d(12, a, 3, padding=1), nn.Conv2d(a, b, 3, stride=2, padding=1)
+        self.shape = ResBlock(b)
+        self.move = nn.Conv2d(3 * b, d, 3, stride=2, padding=1)
+        self.motion = ResBlock(d)
+        self.group = nn.Conv2d(3 * d, d, 1)
+        self.pos = nn.Parameter(torch.randn(times * grid * grid, d) * 0.1)
+        self.registers = nn.Parameter(torch.randn(len(c.classes), d) * 0.5)
+        self.layers = nn.ModuleList(TextLayer(d, c.heads) for _ in range(c.depth))
+        self.norm = nn.LayerNorm(d)
+        self.read = nn.ModuleList(nn.Linear(d, n) for n in c.classes)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """frames [B, T, 3, H, W] in [0, 1] -> logits [B, classes] of each field"""
+        pooled = F.avg_pool2d(frames.flatten(0, 1), POOL)
+        return self.classify(pooled.unflatten(0, (frames.shape[0], -1)))
+
+    def classify(self, pooled: Tensor) -> tuple[Tensor, ...]:
+        """forward behind the pooling: pooled [B, T, 3, H/2, W/2]"""
+        n = pooled.shape[0]
+        h = F.pixel_unshuffle(pooled.flatten(0, 1) * 2 - 1, 2)
+        h = self.down(F.relu(self.stem(h)))
+        h = neighbours(self.shape(h).unflatten(0, (n, -1))).flatten(0, 1)
+        h = neighbours(self.motion(self.move(F.relu(h))).unflatten(0, (n, -1))).flatten(0, 1)
+        h = self.group(F.relu(h)).unflatten(0, (n, -1))
+        x = h.permute(0, 1, 3, 4, 2).flatten(1, 3) + self.pos
+        x = torch.cat([self.registers.expand(n, -1, -1).to(x.dtype), x], 1)
+        for layer in self.layers:
+            x = layer(x)
+        x = self.norm(x)
+        return tuple(m(x[:, i]) for i, m in enumerate(self.read))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier, and how often it is right where the truth is known."""
+
+    model: VideoClassifier
+    accuracy: dict[str, dict[str, float]]  # 'rendered' and 'round_trip', per field, on clips of its held-out seeds
+
+    @torch.no_grad()
+    def classes(self, frames: Tensor, batch: int = 16) -> Tensor:
+        """frames [N, T, 3, H, W] u8 -> class per field, i64 [N, fields]"""
+        expected = (self.model.cfg.frames, 3, self.model.cfg.size, self.model.cfg.size)
+        if tuple(frames.shape[1:]) != expected:
+            raise ValueError(f"the classifier takes clips of {expected} (got {tuple(frames.shape[1:])})")
+        device = next(self.model.parameters()).device
+        out = []
+        for part in frames.split(batch):
+            logits = self.model(part.to(device).float() / 255)
+            out.append(torch.stack([p.argmax(-1) for p in logits], 1).cpu())
+        return torch.cat(out)
+
+    def name(self, classes: Sequence[int]) -> Scene:
+        """The scene of one row of `classes`."""
+        found = {f: LABELS[f][k] for f, k in zip(FIELDS, classes, strict=True)}
+        return {f: None if v == NONE else v for f, v in found.items()}
+
+
+def save(path: Path, model: VideoClassifier, about: dict[str, Any]) -> None:
+    """PATH/classifier.safetensors in bf16 and classifier.json: configuration, classes, `about` (accuracies).
+    The JSON is written last."""
+    path.mkdir(parents=True, exist_ok=True)
+    weights = {k: v.detach().to("cpu", torch.bfloat16).contiguous() for k, v in model.state_dict().items()}
+    part = path / "classifier.safetensors.part"
+    save_file(weights, str(part))
+    os.chmod(part, 0o644)  # safetensors makes it readable to the owner alone
+    part.replace(path / "classifier.safetensors")
+    write_json(path / "classifier.json", {"config": model.cfg.to_dict(), "names": LABELS, **about})
+
+
+def load(path: Path, names: dict[str, list[str]], device: str = "cpu") -> Classifier:
+    """From the directory that `save` wrote. names: the classes of the model to be judged (its config.json);
+    a classifier of other ones is refused."""
+    if not (path / "classifier.json").exists():
+        raise FileNotFoundError(f"{path} holds no classifier; make one with --stage classifier --minutes 12")
+    about = json.loads((path / "classifier.json").read_text())
+    for f in FIELDS:
+        known = [n for n in about["names"][f] if n != NONE]
+        if known != names[f]:
+            raise ValueError(f"{path} was trained for other classes of {f}: {known} there, {names[f]} in the model")
+    model = VideoClassifier(ClassifierConfig.from_dict(about["config"]))
+    model.load_state_dict({k: v.float() for k, v in load_file(path / "classifier.safetensors").items()})
+    return Classifier(model.to(device).to(memory_format=torch.channels_last).eval(), about["accuracy"])
