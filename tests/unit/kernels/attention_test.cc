@@ -5,6 +5,9 @@
 
 #include <cmath>
 
+#include "kernels/simd.h"
+#include "support/tensors.h"
+
 namespace bw {
 namespace {
 
@@ -37,11 +40,6 @@ at::Tensor reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   return result;
 }
 
-double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor wanted = b.to(at::kDouble);
-  return ((a.to(at::kDouble) - wanted).abs().max() / wanted.abs().max()).item<double>();
-}
-
 TEST(Attend_BothForms, MatchTheFormula) {
   at::manual_seed(3);
   const at::Tensor q = at::randn({2, 2, 5, 4});
@@ -63,12 +61,23 @@ TEST(Attend_Float32, IsPlainSdpaBitForBit) {
   EXPECT_TRUE(at::equal(attend(q, q, q), at::scaled_dot_product_attention(q, q, q)));
 }
 
-TEST(AttentionForm_Rule, DependsOnDtypeAndKeysOnly) {
+AttentionForm form_of(at::ScalarType dtype, std::int64_t keys, std::int64_t dim) {
+  const at::Tensor q = at::empty({1, 1, 1, dim}, dtype), k = at::empty({1, 1, keys, dim}, dtype);
+  return attention_form(q, k, k);
+}
+
+TEST(AttentionForm_Rule, DependsOnDtypeAndSizesOnly) {
   for (const std::int64_t keys : {1, 640, 641, 100'000}) {
-    EXPECT_EQ(attention_form(at::kFloat, keys), AttentionForm::kSdpa);
+    EXPECT_EQ(form_of(at::kFloat, keys, 64), AttentionForm::kSdpa);
   }
-  EXPECT_EQ(attention_form(at::kBFloat16, 640), AttentionForm::kManual);
-  EXPECT_EQ(attention_form(at::kBFloat16, 641), AttentionForm::kSdpa);
+  // Head sizes that the flash kernel does not take.
+  EXPECT_EQ(form_of(at::kBFloat16, 640, 24), AttentionForm::kManual);
+  EXPECT_EQ(form_of(at::kBFloat16, 641, 24), AttentionForm::kSdpa);
+  const bool has_flash = has_avx512_bf16();
+  EXPECT_EQ(form_of(at::kBFloat16, 100, 64),
+            has_flash ? AttentionForm::kFlash : AttentionForm::kManual);
+  EXPECT_EQ(form_of(at::kBFloat16, 5000, 128),
+            has_flash ? AttentionForm::kFlash : AttentionForm::kSdpa);
 }
 
 }  // namespace

@@ -1,0 +1,38 @@
+#include "kernels/gated_add.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "kernels/simd_tensor.h"
+
+namespace bw {
+
+at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
+                         const at::Tensor& gate) {
+  return (hidden.to(at::kFloat) + output.to(at::kFloat) * gate.to(at::kFloat))
+      .to(hidden.scalar_type());
+}
+
+at::Tensor gated_add(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
+  const bool fits = has_rows(hidden) && has_rows(output) && hidden.sizes() == output.sizes() &&
+                    hidden.scalar_type() == output.scalar_type() && element_of(gate);
+  if (!fits) return gated_add_ref(hidden, output, gate);
+  const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
+  const RowParameter gates = row_parameter(gate, gate.scalar_type(), batch, dim);
+  at::Tensor y = at::empty({batch, rows, dim}, hidden.options());
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const GatedAddRows call{.hidden = entry(hidden, b),
+                            .output = entry(output, b),
+                            .gate = gates.at(b),
+                            .y = const_cast<void*>(entry(y, b)),
+                            .hidden_stride = hidden.stride(1),
+                            .output_stride = output.stride(1),
+                            .dim = dim};
+    at::parallel_for(0, rows, row_grain(dim), [&](std::int64_t begin, std::int64_t end) {
+      simd_kernels().gated_add(call, *element_of(hidden), *element_of(gate), begin, end);
+    });
+  }
+  return y;
+}
+
+}  // namespace bw

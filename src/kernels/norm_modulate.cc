@@ -1,0 +1,38 @@
+#include "kernels/norm_modulate.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "kernels/simd_tensor.h"
+
+namespace bw {
+
+at::Tensor norm_modulate(const at::Tensor& x, const Affine& affine, const ShiftScale& modulation,
+                         double eps) {
+  if (!has_rows(x)) return norm_modulate_ref(x, affine, modulation, eps);
+  const std::int64_t batch = x.size(0), rows = x.size(1), dim = x.size(2);
+  const at::ScalarType type =
+      common_type({&affine.weight, &affine.bias, &modulation.shift, &modulation.scale});
+  const RowParameter weight = row_parameter(affine.weight, type, batch, dim),
+                     bias = row_parameter(affine.bias, type, batch, dim),
+                     shift = row_parameter(modulation.shift, type, batch, dim),
+                     scale = row_parameter(modulation.scale, type, batch, dim);
+  at::Tensor y = at::empty({batch, rows, dim}, x.options());
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const NormModulateRows call{.x = entry(x, b),
+                                .y = const_cast<void*>(entry(y, b)),
+                                .stride = x.stride(1),
+                                .dim = dim,
+                                .weight = weight.at(b),
+                                .bias = bias.at(b),
+                                .shift = shift.at(b),
+                                .scale = scale.at(b),
+                                .eps = static_cast<float>(eps)};
+    at::parallel_for(0, rows, row_grain(dim), [&](std::int64_t begin, std::int64_t end) {
+      simd_kernels().norm_modulate(call, *element_of(x), *element_of(type), begin, end);
+    });
+  }
+  return y;
+}
+
+}  // namespace bw

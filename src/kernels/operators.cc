@@ -1,0 +1,78 @@
+#include "kernels/operators.h"
+
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
+#include "kernels/activation.h"
+#include "kernels/attention.h"
+#include "kernels/gated_add.h"
+#include "kernels/linear.h"
+#include "kernels/norm_modulate.h"
+#include "kernels/qk_norm_rope.h"
+
+namespace bw {
+namespace {
+
+using Optional = std::optional<at::Tensor>;
+
+at::Tensor norm_modulate_op(const at::Tensor& x, const Optional& weight, const Optional& bias,
+                            const Optional& shift, const Optional& scale, double eps) {
+  return norm_modulate(x, {weight, bias}, {shift, scale}, eps);
+}
+
+at::Tensor qk_norm_rope_op(const at::Tensor& x, const Optional& weight, double eps,
+                           const Optional& cos, const Optional& sin, std::int64_t span,
+                           std::int64_t pairs) {
+  return qk_norm_rope(x, {.weight = weight,
+                          .eps = eps,
+                          .span = static_cast<NormSpan>(span),
+                          .pairs = static_cast<RopePairs>(pairs),
+                          .cos = cos,
+                          .sin = sin});
+}
+
+at::Tensor linear_op(const at::Tensor& x, const at::Tensor& weight, const Optional& bias,
+                     std::int64_t activation) {
+  return linear(x, weight, bias, static_cast<Activation>(activation));
+}
+
+at::Tensor gated_activation_op(const at::Tensor& x, std::int64_t activation) {
+  return gated_activation(x, static_cast<Activation>(activation));
+}
+
+at::Tensor attention_op(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return attend(q, k, v);
+}
+
+}  // namespace
+
+// Enumerations travel as their numbers. Every operator is pure: no argument is changed or returned.
+TORCH_LIBRARY(bw, library) {
+  library.def(
+      "norm_modulate(Tensor x, Tensor? weight, Tensor? bias, Tensor? shift, Tensor? scale, float "
+      "eps) -> Tensor");
+  library.def("gated_add(Tensor hidden, Tensor output, Tensor gate) -> Tensor");
+  library.def(
+      "qk_norm_rope(Tensor x, Tensor? weight, float eps, Tensor? cos, Tensor? sin, int span, int "
+      "pairs) -> Tensor");
+  library.def("linear(Tensor x, Tensor weight, Tensor? bias, int activation) -> Tensor");
+  library.def("gated_activation(Tensor x, int activation) -> Tensor");
+  library.def("attention(Tensor q, Tensor k, Tensor v) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(bw, CPU, library) {
+  library.impl("norm_modulate", norm_modulate_op);
+  library.impl("gated_add", gated_add);
+  library.impl("qk_norm_rope", qk_norm_rope_op);
+  library.impl("linear", linear_op);
+  library.impl("gated_activation", gated_activation_op);
+  library.impl("attention", attention_op);
+}
+
+// A packed weight is a tensor of oneDNN's, and decides the backend.
+TORCH_LIBRARY_IMPL(bw, MkldnnCPU, library) { library.impl("linear", linear_op); }
+
+// The registrations above run when the program starts; this makes the linker keep the file.
+void register_operators() {}
+
+}  // namespace bw

@@ -1,0 +1,67 @@
+#include "kernels/qk_norm_rope.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "kernels/simd_tensor.h"
+
+namespace bw {
+namespace {
+
+// [1|B,1,N,D/2] as the kernel reads it: the tables of one batch entry without gaps.
+struct Tables {
+  at::Tensor values;
+
+  [[nodiscard]] const void* at(std::int64_t batch) const {
+    if (!values.defined()) return nullptr;
+    return entry(values, values.size(0) == 1 ? 0 : batch);
+  }
+};
+
+Tables tables(const std::optional<at::Tensor>& tensor, at::ScalarType type) {
+  if (!tensor || !tensor->defined()) return {};
+  return {tensor->to(type).contiguous()};
+}
+
+bool fits(const at::Tensor& x, const QkNormRope& how) {
+  if (!x.device().is_cpu() || x.dim() != 4 || !element_of(x) || x.stride(3) != 1) return false;
+  if (how.pairs == RopePairs::kNone) return true;
+  const std::int64_t entries = how.cos->size(0);
+  const std::vector<std::int64_t> wanted = {entries, 1, x.size(2), x.size(3) / 2};
+  return x.size(3) % 2 == 0 && (entries == 1 || entries == x.size(0)) &&
+         how.cos->sizes() == at::IntArrayRef(wanted) && how.sin->sizes() == how.cos->sizes();
+}
+
+}  // namespace
+
+at::Tensor qk_norm_rope(const at::Tensor& x, const QkNormRope& how) {
+  TORCH_CHECK(x.dim() == 4, "qk_norm_rope takes [batch,heads,tokens,dim], got ", x.sizes());
+  if (!fits(x, how)) return qk_norm_rope_ref(x, how);
+  const std::int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), dim = x.size(3);
+  const bool over_row = how.span == NormSpan::kRow;
+  const at::ScalarType type = common_type({&how.weight, &how.cos, &how.sin});
+  const RowParameter weight = row_parameter(how.weight, type, 1, over_row ? heads * dim : dim);
+  const Tables cos = tables(how.cos, type), sin = tables(how.sin, type);
+  at::Tensor y = at::empty({batch, heads, tokens, dim}, x.options());
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const QkNormRopeTokens call{.x = entry(x, b),
+                                .y = const_cast<void*>(entry(y, b)),
+                                .head_stride = x.stride(1),
+                                .token_stride = x.stride(2),
+                                .heads = heads,
+                                .tokens = tokens,
+                                .dim = dim,
+                                .weight = weight.at(0),
+                                .cos = cos.at(b),
+                                .sin = sin.at(b),
+                                .norm_over_row = over_row,
+                                .adjacent = how.pairs == RopePairs::kAdjacent,
+                                .eps = static_cast<float>(how.eps)};
+    at::parallel_for(0, tokens, row_grain(heads * dim), [&](std::int64_t begin, std::int64_t end) {
+      simd_kernels().qk_norm_rope(call, *element_of(x), *element_of(type), begin, end);
+    });
+  }
+  return y;
+}
+
+}  // namespace bw

@@ -1,0 +1,34 @@
+#include <ATen/ATen.h>
+
+#include "kernels/qk_norm_rope.h"
+
+namespace bw {
+namespace {
+
+at::Tensor normed(const at::Tensor& x, const QkNormRope& how) {
+  const std::int64_t heads = x.size(1), dim = x.size(3);
+  const bool over_row = how.span == NormSpan::kRow;
+  const std::vector<std::int64_t> axes =
+      over_row ? std::vector<std::int64_t>{1, 3} : std::vector<std::int64_t>{3};
+  const at::Tensor y = x * at::rsqrt(x.square().mean(axes, /*keepdim=*/true) + how.eps);
+  if (!how.weight) return y;
+  const at::Tensor weight = how.weight->to(at::kFloat);
+  return y * (over_row ? weight.view({heads, 1, dim}) : weight);
+}
+
+}  // namespace
+
+at::Tensor qk_norm_rope_ref(const at::Tensor& x, const QkNormRope& how) {
+  const at::Tensor y = normed(x.to(at::kFloat), how);
+  if (how.pairs == RopePairs::kNone) return y.to(x.scalar_type()).contiguous();
+  const bool adjacent = how.pairs == RopePairs::kAdjacent;
+  const std::vector<at::Tensor> parts =
+      adjacent ? at::unbind(y.unflatten(-1, {-1, 2}), -1) : at::chunk(y, 2, -1);
+  const at::Tensor &a = parts[0], &b = parts[1];
+  const at::Tensor cos = how.cos->to(at::kFloat), sin = how.sin->to(at::kFloat);
+  const std::vector<at::Tensor> turned = {a * cos - b * sin, a * sin + b * cos};
+  const at::Tensor rotated = adjacent ? at::stack(turned, -1).flatten(-2) : at::cat(turned, -1);
+  return rotated.to(x.scalar_type()).contiguous();
+}
+
+}  // namespace bw

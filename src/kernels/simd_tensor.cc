@@ -1,0 +1,63 @@
+#include "kernels/simd_tensor.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace bw {
+
+std::optional<Element> element_of(at::ScalarType type) {
+  if (type == at::kFloat) return Element::kFloat32;
+  if (type == at::kBFloat16) return Element::kBFloat16;
+  return std::nullopt;
+}
+
+std::optional<Element> element_of(const at::Tensor& tensor) {
+  return element_of(tensor.scalar_type());
+}
+
+bool has_rows(const at::Tensor& tensor) {
+  return tensor.device().is_cpu() && tensor.layout() == at::kStrided && tensor.dim() == 3 &&
+         element_of(tensor) && tensor.stride(2) == 1;
+}
+
+const void* RowParameter::at(std::int64_t batch) const {
+  if (!values.defined()) return nullptr;
+  return static_cast<const char*>(values.const_data_ptr()) +
+         batch * batch_stride * static_cast<std::int64_t>(values.element_size());
+}
+
+RowParameter row_parameter(const std::optional<at::Tensor>& tensor, at::ScalarType type,
+                           std::int64_t batch, std::int64_t dim) {
+  if (!tensor || !tensor->defined()) return {};
+  const std::int64_t entries = tensor->numel() / std::max<std::int64_t>(dim, 1);
+  TORCH_CHECK(tensor->dim() >= 1 && tensor->size(-1) == dim && (entries == 1 || entries == batch) &&
+                  (tensor->dim() < 2 || tensor->size(-2) == 1 || tensor->dim() == 2),
+              "a parameter of shape ", tensor->sizes(), " does not fit ", batch,
+              " entries of rows of ", dim);
+  return {tensor->to(type).contiguous(), entries == 1 ? 0 : dim};
+}
+
+at::ScalarType common_type(std::initializer_list<const std::optional<at::Tensor>*> parameters) {
+  std::optional<at::ScalarType> common;
+  for (const std::optional<at::Tensor>* parameter : parameters) {
+    if (!*parameter || !(*parameter)->defined()) continue;
+    const at::ScalarType type = (*parameter)->scalar_type();
+    if (!element_of(type) || (common && *common != type)) return at::kFloat;
+    common = type;
+  }
+  return common.value_or(at::kFloat);
+}
+
+std::int64_t row_grain(std::int64_t elements_per_row) {
+  constexpr std::int64_t kElementsPerTask =
+      8192;  // a few microseconds: what handing over a task costs
+  return std::max<std::int64_t>(1, kElementsPerTask / std::max<std::int64_t>(1, elements_per_row));
+}
+
+const void* entry(const at::Tensor& tensor, std::int64_t b) {
+  return static_cast<const char*>(tensor.const_data_ptr()) +
+         b * tensor.stride(0) * static_cast<std::int64_t>(tensor.element_size());
+}
+
+}  // namespace bw
