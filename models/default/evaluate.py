@@ -1,137 +1,134 @@
-"""Figures of a packed checkpoint: codec, what the text encoder reads, sharpness, the profile over the steps,
-and what fewer steps cost. One JSON document on standard output.
+"""Figures of a packed checkpoint, as one JSON document, and its model card.
 
-    python -m models.default.evaluate --checkpoint DIR --data DIR --prompts 8
+    python -m models.default.evaluate                                  of the training in the cache folder
+    python -m models.default.evaluate --checkpoint DIR --training DIR  of another one
+    python -m models.default.evaluate --only codec --only text         a part of it
+    python -m models.default.evaluate --card DIR                       writes DIR/MODEL_CARD.md and DIR/card/*.png
+
+The parts are in evaluation/: the autoencoder, what the text encoder reads, what the generated clips show by the
+classifier and how sharp they are, what fewer steps cost, and whether training clips come back.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import random
-from collections.abc import Sequence
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from .captions import canonical, scene
-from .dataset import Atlas, render
+from .dataset import Atlas
+from .evaluation import card, codec, memorisation, prompts, solvers
+from .evaluation.context import QUICK, Context, Sizes
+from .evaluation.pictures import Pictures
+from .evaluation.training import read_training
+from .pack import SAMPLER
 from .sample import Pipeline, Sampler
 from .train_text import field_accuracy, order_accuracy
-from .train_vae import psnr_report
+
+PARTS = ("codec", "text", "prompts", "memorisation", "solvers")
 
 
-@torch.no_grad()
-def codec(pipe: Pipeline, atlas: Atlas, clips: int) -> dict[str, float]:
-    """PSNR over fresh held-out clips (seeds that no bank uses)."""
-    shape = {"size": pipe.config["size"], "frames": pipe.config["frames"]}
-    x, y, cover = [], [], []
-    for seed in range(10_000, 10_000 + clips):
-        c = render(seed, atlas, "held", **shape)
-        with pipe.autocast():
-            copy = pipe.model.vae.decoder(pipe.model.vae.encoder(c.frames[None].to(pipe.device).float() / 255))
-        x.append(c.frames.float() / 255)
-        y.append(copy[0].float().clamp(0, 1).cpu())
-        cover.append(c.cover)
-    return psnr_report(torch.stack(x), torch.stack(y), torch.stack(cover))
-
-
-def gradient_energy(frames: Tensor) -> float:
-    """Mean square of horizontal and vertical differences; frames [N, T, 3, H, W] u8."""
-    f = frames.float() / 255
-    across, down = (f[..., 1:] - f[..., :-1]), (f[..., 1:, :] - f[..., :-1, :])
-    return (across.pow(2).mean() + down.pow(2).mean()).item()
-
-
-class Profile:
-    """Relative L1 change of every block's output from step to step, in fp32."""
-
-    def __init__(self) -> None:
-        self.last: dict[int, Tensor] = {}
-        self.rows: dict[int, list[float]] = {}
-
-    def record(self, step: int, block: int, h: Tensor) -> None:
-        h = h.float()
-        if block in self.last:
-            before = self.last[block]
-            self.rows.setdefault(step, []).append(((h - before).abs().mean() / before.abs().mean()).item())
-        self.last[block] = h
-
-    def summary(self) -> dict[str, Any]:
-        steps = [sum(r) / len(r) for r in self.rows.values()]
-        edge = max(1, len(steps) // 5)
-        middle = min(steps[edge:-edge])
-        rows = list(self.rows.values())
-        return {
-            "per_step": [round(s, 4) for s in steps],
-            "first": round(steps[0], 4),
-            "middle": round(middle, 4),
-            "last": round(steps[-1], 4),
-            "u_shape": middle < 0.6 * min(steps[0], steps[-1]),
-            "first_per_block": [round(v, 4) for v in rows[0]],
-            "last_per_block": [round(v, 4) for v in rows[-1]],
-        }
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Mean over clips, u8 frames."""
-    error = ((a.float() - b.float()) / 255).pow(2).mean((1, 2, 3, 4)).clamp(min=1e-8)
-    return round((-10 * torch.log10(error)).mean().item(), 2)
-
-
-def sampling(
-    pipe: Pipeline, prompts: Sequence[str], sampler: Sampler, fewer: Sequence[int], converged: int
-) -> dict[str, Any]:
-    profile = Profile()
-    reference = pipe.decode(pipe.latents(prompts, replace(sampler, steps=converged)))
-    out: dict[str, Any] = {"converged": converged, "euler": {}}
-    for n in fewer:
-        record = profile.record if n == sampler.steps else None
-        out["euler"][n] = psnr(pipe.decode(pipe.latents(prompts, replace(sampler, steps=n), record)), reference)
-    out["profile"] = profile.summary() if profile.rows else None
-    out["gradient_energy"] = gradient_energy(reference)
-    return out
-
-
-def evaluate(pipe: Pipeline, atlas: Atlas, a: argparse.Namespace) -> dict[str, Any]:
-    rng = random.Random("evaluation")
-    scenes = [scene(rng, split) for split in ("train", "held") for _ in range(a.prompts // 2)]
-    shape = {"size": pipe.config["size"], "frames": pipe.config["frames"]}
-    rendered = torch.stack([render(k, atlas, fixed=s, **shape).frames for k, s in enumerate(scenes)])
-    sampler = Sampler(a.steps, a.shift, a.guidance)
-    steps = sorted({int(n) for n in a.fewer.split(",")} | {a.steps})
-    samples = sampling(pipe, [canonical(s) for s in scenes], sampler, steps, a.converged)
-    samples["gradient_energy_ratio"] = round(samples.pop("gradient_energy") / gradient_energy(rendered), 3)
-    text, tok = pipe.model.text, pipe.tokenizer
+def text(c: Context) -> dict[str, Any]:
+    encoder, tok = c.pipe.model.text, c.pipe.tokenizer
     return {
-        "codec": codec(pipe, atlas, a.clips),
-        "text": {
-            "order_only": order_accuracy(text, tok),
-            "trained_phrases": field_accuracy(text, tok),
-            "held_phrases": field_accuracy(text, tok, held=True),
-        },
-        "sampling": samples,
+        "order_only": round(order_accuracy(encoder, tok), 4),
+        "trained_phrases": field_accuracy(encoder, tok),
+        "held_phrases": field_accuracy(encoder, tok, held=True),
     }
 
 
-def main() -> None:
-    p = argparse.ArgumentParser(description="Figures of a packed checkpoint, as JSON.")
-    p.add_argument("--checkpoint", required=True)
-    p.add_argument("--data", type=Path, required=True, help="directory with atlas.npz")
-    p.add_argument("--prompts", type=int, default=8)
-    p.add_argument("--clips", type=int, default=32, help="held-out clips for the codec")
-    p.add_argument("--steps", type=int, default=30)
-    p.add_argument("--shift", type=float, default=5.0)
-    p.add_argument("--guidance", type=float, default=5.0)
-    p.add_argument("--fewer", default="8,12,16,25,50")
-    p.add_argument("--converged", type=int, default=300)
+def weights(checkpoint: Path) -> dict[str, str]:
+    """sha256 of what inference loads."""
+    files = ("dit.safetensors", "vae.safetensors", "tokenizer.model")
+    return {f: hashlib.sha256((checkpoint / f).read_bytes()).hexdigest() for f in files}
+
+
+def evaluate(c: Context, parts: tuple[str, ...]) -> tuple[dict[str, Any], Pictures | None]:
+    """The figures of these parts, and what the card shows of the clips that were generated for them."""
+    figures: dict[str, Any] = {
+        "step": c.pipe.config["step"],
+        "sampler": {"steps": c.sampler.steps, "shift": c.sampler.shift, "guidance": c.sampler.guidance},
+    }
+    pictures = None
+    if "codec" in parts:
+        figures["codec"] = codec.codec(c)
+    if "text" in parts:
+        figures["text"] = text(c)
+    if "prompts" in parts or "memorisation" in parts:
+        made = prompts.generate(c)
+        timing = {"seconds": round(made.seconds, 2), "batch": c.sizes.batch, "threads": torch.get_num_threads()}
+        figures["generation"] = {**timing, "device": c.pipe.device}
+        pictures = Pictures(made.arms["held"].prompts, made.frames["held"], [])
+    if "prompts" in parts:
+        figures["prompts"] = prompts.prompts(c, made)
+    if "memorisation" in parts:
+        figures["memorisation"], pairs = memorisation.memorisation(c, made)
+        frames = torch.cat(list(made.frames.values()))
+        near = [(frames[k], c.render(seed, "train").frames) for k, seed in pairs]
+        pictures = replace(pictures, nearest=near)
+    if "solvers" in parts:
+        figures["solvers"] = solvers.solvers(c)
+    return figures, pictures
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bwcache-gen" / "training"
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--training", type=Path, default=cache, help="what `models.default.train --out` wrote")
+    p.add_argument("--checkpoint", type=Path, help="packed checkpoint (default: TRAINING/checkpoint)")
+    p.add_argument("--data", type=Path, help="atlas.npz and latents.pt (default: TRAINING/data)")
+    p.add_argument("--classifier", type=Path, help="default: TRAINING/classifier")
+    p.add_argument("--only", action="append", choices=PARTS, help="only this part (repeatable)")
+    p.add_argument("--quick", action="store_true", help="tiny numbers, to see that everything runs")
+    p.add_argument("--prompts", type=int, help=f"per arm (default: {Sizes.prompts})")
+    p.add_argument("--batch", type=int, help=f"prompts sampled together (default: {Sizes.batch})")
+    p.add_argument("--steps", type=int, help="default: the checkpoint's")
+    p.add_argument("--shift", type=float)
+    p.add_argument("--guidance", type=float)
     p.add_argument("--device", default="cpu")
-    a = p.parse_args()
-    pipe = Pipeline(a.checkpoint, a.device)
-    print(json.dumps(evaluate(pipe, Atlas(a.data / "atlas.npz", a.device), a), indent=1))
+    p.add_argument("--out", type=Path, help="write the figures there instead of to standard output")
+    p.add_argument("--card", type=Path, help="also write the model card into this directory")
+    return p.parse_args(arguments)
+
+
+def context(a: argparse.Namespace) -> tuple[Context, Path]:
+    checkpoint, data = a.checkpoint or a.training / "checkpoint", a.data or a.training / "data"
+    wanted = [checkpoint / "config.json", data / "atlas.npz"]
+    if not a.only or {"codec", "memorisation"} & set(a.only):
+        wanted.append(data / "latents.pt")
+    missing = [str(f) for f in wanted if not f.exists()]
+    if missing:
+        raise SystemExit(f"not there: {', '.join(missing)}; python -m models.default.train makes them")
+    pipe = Pipeline(str(checkpoint), a.device)
+    given = {k: v for k in ("steps", "shift", "guidance") if (v := getattr(a, k)) is not None}
+    sampler = Sampler(**{**SAMPLER, **pipe.config.get("sampler", {}), **given})
+    sizes = replace(QUICK if a.quick else Sizes(), **{k: v for k in ("prompts", "batch") if (v := getattr(a, k))})
+    classifier = a.classifier or a.training / "classifier"
+    return Context(pipe, Atlas(data / "atlas.npz", a.device), sampler, sizes, data, classifier), checkpoint
+
+
+def main(arguments: list[str] | None = None) -> None:
+    a = parse(arguments)
+    parts = tuple(a.only or PARTS)
+    if a.card and set(parts) != set(PARTS):
+        raise SystemExit("--card needs every part; leave --only out")
+    c, checkpoint = context(a)
+    figures, pictures = evaluate(c, parts)
+    figures["weights"] = weights(checkpoint)
+    document = json.dumps(figures, indent=1)
+    if a.out:
+        a.out.write_text(document + "\n")
+    else:
+        print(document)
+    if a.card and pictures:
+        card.write(a.card, figures, pictures, read_training(a.training), c.pipe.config)
+        print(f"wrote {a.card / 'MODEL_CARD.md'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
     python -m models.default.train --resume                                    go on after a kill
     python -m models.default.train --resume --stage vae --minutes 200          a larger budget for one stage
 
-Stages: atlas (sprites), bank (clips), tokenizer, vae, encode (latents), text, dit. A finished stage is
-skipped. What a training was started with is kept in OUT/plan.json; with --resume it applies again and
-given flags change it. A budget in minutes counts the time of all slices of its stage.
+Stages: atlas (sprites), bank (clips), tokenizer, vae, encode (latents), text, dit, classifier (for the
+evaluation). A finished stage is skipped. What a training was started with is kept in OUT/plan.json; with
+--resume it applies again and given flags change it. A budget in minutes counts the time of all slices of its
+stage.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from typing import Any
 
 import torch
 
-from . import captions, dataset, latents, tokenizer
+from . import captions, classifier_bank, dataset, latents, tokenizer
 from .checkpoint import refuse_other, write_json
+from .classifier import ClassifierConfig
 from .dit import PRESETS, default_config
 from .loop import Budget, Run, Schedule
 from .pack import Parts, pack
 from .sample import Pipeline, Sampler
 from .sheet import write_sheet
+from .train_classifier import ClassifierOptions, ClassifierTrainer
 from .train_dit import DiTOptions, DiTTrainer, Phase, compile_blocks
 from .train_text import TextOptions, TextTrainer, gate
 from .train_vae import VAEOptions, VAETrainer
 from .vae import VAEConfig
 
-STAGES = ("atlas", "bank", "tokenizer", "vae", "encode", "text", "dit")
-SHARES = {"vae": 0.42, "text": 0.03, "dit": 0.55}  # of --minutes when no stage is named
+STAGES = ("atlas", "bank", "tokenizer", "vae", "encode", "text", "dit", "classifier")
+SHARES = {"vae": 0.41, "text": 0.03, "dit": 0.53, "classifier": 0.03}  # of --minutes when no stage is named
+MOST = {"text": 4.0, "classifier": 15.0}  # of them, in minutes
 FONTS = ("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",)  # Debian: fonts-noto-color-emoji
 GATE_MINUTES = 1.5  # a text budget below this is a rehearsal: the gate is reported, not enforced
 SHEET = (
@@ -167,6 +171,23 @@ class Chain:
         if run.budget.fraction(run.step) < 1:
             run.train()
 
+    def classifier(self) -> None:
+        out, budget = self.out / "classifier", self.budget("classifier")
+        if budget.steps is None and not budget.minutes:
+            self.say("the classifier has no budget; give it one with --resume --stage classifier --minutes 12")
+            return
+        n = self.plan["clips"]
+        for part, clips, copies in (("held", min(512, n), min(512, n)), ("train", n + n // 4, n // 2)):
+            request = classifier_bank.Request(part, clips, copies, self.shape, self.device)
+            classifier_bank.build(out / "bank", self.data / "atlas.npz", self.out / "vae", request)
+        small = {"widths": (8, 16, 32), "depth": 1} if self.plan["preset"] == "XXS" else {}
+        options = ClassifierOptions(batch=8 if small else 32)
+        config = ClassifierConfig(*self.shape, **small)
+        run = Run(ClassifierTrainer(out, options, config, self.device), out, budget, self.schedule())
+        run.resume()
+        if run.budget.fraction(run.step) < 1:
+            run.train()
+
 
 def defaults(minutes: float | None, steps: int | None) -> dict[str, Any]:
     """Sizes by budget: minutes below half an hour, or steps, are a rehearsal."""
@@ -225,7 +246,7 @@ def make_plan(a: argparse.Namespace) -> dict[str, Any]:
         parts = {s: SHARES[s] for s in (named or SHARES)}
         plan["minutes"] |= {s: a.minutes * w / sum(parts.values()) for s, w in parts.items()}
         if not named:
-            plan["minutes"]["text"] = min(plan["minutes"]["text"], 4.0)
+            plan["minutes"] |= {s: min(plan["minutes"][s], most) for s, most in MOST.items()}
     if not plan["minutes"] and plan["steps"] is None:
         raise SystemExit("--minutes or --steps is needed to start a training")
     if plan["frames"] % 4 != 1 or plan["size"] % 32:

@@ -57,9 +57,11 @@ def played_backwards(s: Scene) -> Scene:
 
 
 class ClassifierTrainer:
-    def __init__(self, data: Path, out: Path, options: ClassifierOptions, config: ClassifierConfig, device: str):
+    """Reads OUT/bank, leaves OUT/classifier.safetensors and classifier.json."""
+
+    def __init__(self, out: Path, options: ClassifierOptions, config: ClassifierConfig, device: str = "cpu"):
         self.o, self.device, self.out, self.cfg = options, device, out, config
-        self.bank, self.held = (ClassifierBank.open(data, part) for part in ("train", "held"))
+        self.bank, self.held = (ClassifierBank.open(out / "bank", part) for part in ("train", "held"))
         torch.manual_seed(options.seed)
         self.model = VideoClassifier(config).to(device).to(memory_format=torch.channels_last)
         named = list(self.model.named_parameters())
