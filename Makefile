@@ -3,7 +3,7 @@ BUILD := build/release
 JOBS ?= $(shell nproc)
 PYTHON := $(or $(BWCACHE_DEPS),$(HOME)/.cache/bwcache-gen)/python/bin/python
 
-.PHONY: demo test build setup python test-python asan tidy format lint mutants bench train clean
+.PHONY: demo test build setup python test-python asan tidy format lint mutants bench train evaluate-model clean
 
 demo: build
 	tests/demo/run $(BUILD)/bwcache-gen out
@@ -47,6 +47,10 @@ bench: build
 MINUTES ?= 60
 train: python
 	$(PYTHON) -m models.default.train --minutes $(MINUTES) --resume
+
+# Figures, model card and sheets of a packed checkpoint; CHECKPOINT=DIR names another one than the training's.
+evaluate-model: python
+	$(PYTHON) -m models.default.evaluate $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) --card models/default
 
 format:
 	git ls-files 'src/*.h' 'src/*.cc' 'tests/*.h' 'tests/*.cc' | xargs clang-format -i

@@ -1,8 +1,8 @@
 """A small video classifier: which scene do these frames show? It scores what the transformer generates.
 
-It sees pixels alone and shares nothing with the model that it judges: frames at half size, convolutions per
-frame, then two mixtures of three neighbouring frames, then a transformer over all positions with one register
-per field of captions.FIELDS. Trained on rendered clips and their autoencoder round trips (train_classifier.py),
+It sees pixels alone and shares nothing with the model that it judges: frames at half size, convolutions over
+three neighbouring frames (the first ones must see motion within a pixel or two, which features of single
+frames hide), then a transformer over all positions with one register per field of captions.FIELDS. Trained on rendered clips and their autoencoder round trips (train_classifier.py),
 never on generated ones. `second` and `relation` have one class more: there is no second subject.
 """
 
@@ -64,10 +64,11 @@ def targets(s: Scene) -> list[int]:
     return [LABELS[f].index(s[f] or NONE) for f in FIELDS]
 
 
-def neighbours(x: Tensor) -> Tensor:
-    """[B, 2n+1, C, h, w] -> every second frame with the ones before and after it, [B, n+1, 3C, h, w]"""
+def neighbours(x: Tensor, stride: int) -> Tensor:
+    """Every stride-th frame between the ones before and after it: [B, T, C, h, w] -> [B, T', 3C, h, w], where T' is
+    T for stride 1, and n+1 of 2n+1 for stride 2."""
     x = torch.cat([x[:, :1], x, x[:, -1:]], 1)
-    return torch.cat([x[:, :-2:2], x[:, 1:-1:2], x[:, 2::2]], 2)
+    return torch.cat([x[:, :-2:stride], x[:, 1:-1:stride], x[:, 2::stride]], 2)
 
 
 class VideoClassifier(nn.Module):
@@ -76,7 +77,7 @@ class VideoClassifier(nn.Module):
         self.cfg = c
         a, b, d = c.widths
         grid, times = c.size // REDUCTION, (c.frames - 1) // 4 + 1
-        self.stem, self.down = nn.Conv2d(12, a, 3, padding=1), nn.Conv2d(a, b, 3, stride=2, padding=1)
+        self.stem, self.down = nn.Conv2d(36, a, 3, padding=1), nn.Conv2d(a, b, 3, stride=2, padding=1)
         self.shape = ResBlock(b)
         self.move = nn.Conv2d(3 * b, d, 3, stride=2, padding=1)
         self.motion = ResBlock(d)
@@ -95,11 +96,11 @@ class VideoClassifier(nn.Module):
     def classify(self, pooled: Tensor) -> tuple[Tensor, ...]:
         """forward behind the pooling: pooled [B, T, 3, H/2, W/2]"""
         n = pooled.shape[0]
-        h = F.pixel_unshuffle(pooled.flatten(0, 1) * 2 - 1, 2)
-        h = self.down(F.relu(self.stem(h)))
-        h = neighbours(self.shape(h).unflatten(0, (n, -1))).flatten(0, 1)
-        h = neighbours(self.motion(self.move(F.relu(h))).unflatten(0, (n, -1))).flatten(0, 1)
-        h = self.group(F.relu(h)).unflatten(0, (n, -1))
+        h = F.pixel_unshuffle(pooled.flatten(0, 1) * 2 - 1, 2).unflatten(0, (n, -1))
+        h = self.shape(self.down(F.relu(self.stem(neighbours(h, 1).flatten(0, 1)))))
+        h = self.move(F.relu(neighbours(h.unflatten(0, (n, -1)), 2).flatten(0, 1)))
+        h = self.group(F.relu(neighbours(self.motion(h).unflatten(0, (n, -1)), 2).flatten(0, 1)))
+        h = h.unflatten(0, (n, -1))
         x = h.permute(0, 1, 3, 4, 2).flatten(1, 3) + self.pos
         x = torch.cat([self.registers.expand(n, -1, -1).to(x.dtype), x], 1)
         for layer in self.layers:
@@ -146,11 +147,17 @@ def save(path: Path, model: VideoClassifier, about: dict[str, Any]) -> None:
     write_json(path / "classifier.json", {"config": model.cfg.to_dict(), "names": LABELS, **about})
 
 
-def load(path: Path, names: dict[str, list[str]], device: str = "cpu") -> Classifier:
-    """From the directory that `save` wrote. names: the classes of the model to be judged (its config.json);
-    a classifier of other ones is refused."""
+def load(path: Path, names: dict[str, list[str]] | None, device: str = "cpu") -> Classifier:
+    """From the directory that `save` wrote. names: the classes of the model to be judged (`names` of its
+    config.json). Raises ValueError where that model has other classes or does not name them."""
     if not (path / "classifier.json").exists():
-        raise FileNotFoundError(f"{path} holds no classifier; make one with --stage classifier --minutes 12")
+        raise ValueError(
+            f"{path} holds no classifier; python -m models.default.train --resume --stage classifier --minutes 12"
+        )
+    if names is None:
+        raise ValueError(
+            "config.json of the checkpoint has no `names`: an older model that this classifier cannot judge"
+        )
     about = json.loads((path / "classifier.json").read_text())
     for f in FIELDS:
         known = [n for n in about["names"][f] if n != NONE]

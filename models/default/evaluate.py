@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from .classifier import Classifier, load
 from .dataset import Atlas
 from .evaluation import card, codec, memorisation, prompts, solvers
 from .evaluation.context import QUICK, Context, Sizes
@@ -49,8 +51,11 @@ def weights(checkpoint: Path) -> dict[str, str]:
     return {f: hashlib.sha256((checkpoint / f).read_bytes()).hexdigest() for f in files}
 
 
-def evaluate(c: Context, parts: tuple[str, ...]) -> tuple[dict[str, Any], Pictures | None]:
-    """The figures of these parts, and what the card shows of the clips that were generated for them."""
+def evaluate(
+    c: Context, parts: tuple[str, ...], judge: Classifier | None = None
+) -> tuple[dict[str, Any], Pictures | None]:
+    """The figures of these parts, and what the card shows of the clips that were generated for them. judge: needed
+    for 'prompts'."""
     figures: dict[str, Any] = {
         "step": c.pipe.config["step"],
         "sampler": {"steps": c.sampler.steps, "shift": c.sampler.shift, "guidance": c.sampler.guidance},
@@ -60,18 +65,20 @@ def evaluate(c: Context, parts: tuple[str, ...]) -> tuple[dict[str, Any], Pictur
         figures["codec"] = codec.codec(c)
     if "text" in parts:
         figures["text"] = text(c)
-    if "prompts" in parts or "memorisation" in parts:
+    if {"prompts", "memorisation"} & set(parts):
         made = prompts.generate(c)
         timing = {"seconds": round(made.seconds, 2), "batch": c.sizes.batch, "threads": torch.get_num_threads()}
         figures["generation"] = {**timing, "device": c.pipe.device}
-        pictures = Pictures(made.arms["held"].prompts, made.frames["held"], [])
-    if "prompts" in parts:
-        figures["prompts"] = prompts.prompts(c, made)
-    if "memorisation" in parts:
-        figures["memorisation"], pairs = memorisation.memorisation(c, made)
-        frames = torch.cat(list(made.frames.values()))
-        near = [(frames[k], c.render(seed, "train").frames) for k, seed in pairs]
-        pictures = replace(pictures, nearest=near)
+        near: list[tuple[Tensor, Tensor]] = []
+        if "prompts" in parts:
+            if judge is None:
+                raise ValueError("the part 'prompts' needs a classifier")
+            figures["prompts"] = prompts.prompts(c, judge, made)
+        if "memorisation" in parts:
+            figures["memorisation"], pairs = memorisation.memorisation(c, made)
+            frames = torch.cat(list(made.frames.values()))
+            near = [(frames[k], c.render(seed, "train").frames) for k, seed in pairs]
+        pictures = Pictures(made.arms["held"].prompts, made.frames["held"], near)
     if "solvers" in parts:
         figures["solvers"] = solvers.solvers(c)
     return figures, pictures
@@ -109,8 +116,7 @@ def context(a: argparse.Namespace) -> tuple[Context, Path]:
     given = {k: v for k in ("steps", "shift", "guidance") if (v := getattr(a, k)) is not None}
     sampler = Sampler(**{**SAMPLER, **pipe.config.get("sampler", {}), **given})
     sizes = replace(QUICK if a.quick else Sizes(), **{k: v for k in ("prompts", "batch") if (v := getattr(a, k))})
-    classifier = a.classifier or a.training / "classifier"
-    return Context(pipe, Atlas(data / "atlas.npz", a.device), sampler, sizes, data, classifier), checkpoint
+    return Context(pipe, Atlas(data / "atlas.npz", a.device), sampler, sizes, data), checkpoint
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -119,15 +125,21 @@ def main(arguments: list[str] | None = None) -> None:
     if a.card and set(parts) != set(PARTS):
         raise SystemExit("--card needs every part; leave --only out")
     c, checkpoint = context(a)
-    figures, pictures = evaluate(c, parts)
+    try:
+        names = c.pipe.config.get("names")
+        judge = load(a.classifier or a.training / "classifier", names, a.device) if "prompts" in parts else None
+        training = read_training(a.training) if a.card else None
+    except ValueError as e:
+        raise SystemExit(str(e)) from None
+    figures, pictures = evaluate(c, parts, judge)
     figures["weights"] = weights(checkpoint)
     document = json.dumps(figures, indent=1)
     if a.out:
         a.out.write_text(document + "\n")
     else:
         print(document)
-    if a.card and pictures:
-        card.write(a.card, figures, pictures, read_training(a.training), c.pipe.config)
+    if training and pictures:
+        card.write(a.card, figures, pictures, training, c.pipe.config)
         print(f"wrote {a.card / 'MODEL_CARD.md'}", file=sys.stderr)
 
 

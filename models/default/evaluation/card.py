@@ -159,7 +159,7 @@ def limits(config: dict[str, Any]) -> Iterator[str]:
     pairs = f"{captions.PAIR_SHARE:.0%}"
     yield "## Limits"
     yield ""
-    yield f"* It knows {len(SUBJECTS)} subjects: {', '.join(SUBJECTS)}. Others are drawn as something that it knows."
+    yield f"* It knows {len(SUBJECTS)} subjects: {', '.join(SUBJECTS)}."
     yield f"* Never drawn in training, for evaluation alone: {', '.join(HELD_SUBJECTS)}."
     yield f"* English of the caption grammar (captions.py); two subjects at most ({pairs} of training clips)."
     yield f"* One size and length: {config['size']} pixels, {config['frames']} frames."

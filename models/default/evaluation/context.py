@@ -39,7 +39,6 @@ class Context:
     sampler: Sampler
     sizes: Sizes
     data: Path  # with latents.pt
-    classifier: Path
 
     def render(self, seed: int, split: str, fixed: Scene | None = None) -> Clip:
         return render(seed, self.atlas, split, fixed, self.pipe.config["size"], self.pipe.config["frames"])

@@ -65,9 +65,9 @@ def draw_sheets(p: Pictures, scale: float) -> dict[str, bytes]:
     last = p.frames.shape[1] - 1
     clips = [strip(c, (0, last), scale) for c in p.frames]
     pairs = [strip(torch.cat([a, b], 3), (last // 2,), scale) for a, b in p.nearest]
-    sheets = {"held_out.png": encoded(contact_sheet(clips, p.prompts, columns=4))}
+    sheets = {"held_out.png": encoded(contact_sheet(clips, p.prompts, columns=min(4, len(clips))))}
     if pairs:
-        sheets["nearest.png"] = encoded(contact_sheet(pairs, [""] * len(pairs), columns=4))
+        sheets["nearest.png"] = encoded(contact_sheet(pairs, [""] * len(pairs), columns=min(4, len(pairs))))
     return sheets
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import classifier
 from ..captions import FIELDS, MOTIONS, Scene, canonical, caption, scene
 from ..classifier import Classifier, targets
 from .context import Context
@@ -47,7 +46,8 @@ class Generated:
 
 def draw(split: str, n: int, seed: str) -> list[Scene]:
     """n scenes in which every motion is equally frequent."""
-    rng, motions, out = random.Random(f"evaluation-{seed}"), list(MOTIONS), []
+    rng, motions = random.Random(f"evaluation-{seed}"), list(MOTIONS)
+    out: list[Scene] = []
     while len(out) < n:
         s = scene(rng, split)
         if s["motion"] == motions[len(out) % len(motions)]:
@@ -118,8 +118,7 @@ def interval(right: int, of: int) -> tuple[float, float]:
     return (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
 
 
-def prompts(c: Context, made: Generated) -> dict[str, Any]:
-    judge: Classifier = classifier.load(c.classifier, c.pipe.config["names"], c.pipe.device)
+def prompts(c: Context, judge: Classifier, made: Generated) -> dict[str, Any]:
     read = {name: judge.classes(frames) for name, frames in made.frames.items()}
     twins = torch.stack([t.frames for t in c.twins(made.scenes())])
     drawn = Arm(made.scenes(), [p for a in made.arms.values() for p in a.prompts],

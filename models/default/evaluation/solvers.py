@@ -19,7 +19,7 @@ from .pixels import psnr
 from .profile import Profile
 from .prompts import draw
 
-MULTISTEP = {"dpm++2m": DPMSolverMultistepScheduler, "unipc": UniPCMultistepScheduler}
+MULTISTEP: dict[str, Any] = {"dpm++2m": DPMSolverMultistepScheduler, "unipc": UniPCMultistepScheduler}
 
 
 @torch.no_grad()

@@ -54,7 +54,7 @@ def commit() -> str:
 def read_training(path: Path) -> Training:
     plan = path / "plan.json"
     if not plan.exists():
-        raise SystemExit(f"{plan} is missing: --training must name the directory that the checkpoint was trained in")
+        raise ValueError(f"{plan} is missing: --training must name the directory that the checkpoint was trained in")
     stages = [read_log(path / name / "log.jsonl") for name in STAGES]
     return Training(json.loads(plan.read_text()), [s for s in stages if s], commit())
 

@@ -1,5 +1,8 @@
-"""Makes `models.default` importable however pytest is started; a sprite atlas that needs no font."""
+"""Makes `models.default` importable however pytest is started; a sprite atlas that needs no font; the whole
+chain of trainings, twenty steps each."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,3 +32,19 @@ def write_atlas(path: Path) -> Path:
 @pytest.fixture(scope="session")
 def atlas_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_atlas(tmp_path_factory.mktemp("atlas") / "atlas.npz")
+
+
+def train(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "models.default.train", *flags]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory, atlas_path: Path) -> Path:
+    out = tmp_path_factory.mktemp("chain")
+    (out / "data").mkdir()
+    (out / "data" / "atlas.npz").write_bytes(atlas_path.read_bytes())
+    done = train("--out", str(out), "--steps", "20", "--clips", "16", "--latents", "16", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return out
