@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "bundle/code_library.h"
 #include "torchscript/archive.h"
 #include "torchscript/safetensors.h"
 
@@ -33,14 +34,15 @@ std::shared_ptr<const Bundle> Bundle::load(Manifest manifest, const LoadOptions&
   const Manifest& parts = bundle->manifest_;
   bundle->dtype_ = options.dtype;
   const WeightSet weights = map_weights(parts);
+  const Execution execution{.dtype = options.dtype, .rewrite = options.rewrite};
   if (options.with_denoiser) {
-    bundle->denoiser_ = std::make_unique<const Denoiser>(parts, options.dtype, weights);
+    bundle->denoiser_ = std::make_unique<const Denoiser>(parts, execution, weights);
   }
   if (options.with_text_encoder && !parts.text_encoder.empty()) {
-    bundle->text_encoder_ = std::make_unique<const TextEncoder>(parts, options.dtype, weights);
+    bundle->text_encoder_ = std::make_unique<const TextEncoder>(parts, execution, weights);
   }
   if (options.with_decoder && !parts.decoder.empty()) {
-    bundle->video_decoder_ = std::make_unique<const VideoDecoder>(parts, options.dtype, weights);
+    bundle->video_decoder_ = std::make_unique<const VideoDecoder>(parts, execution, weights);
   }
   return bundle;
 }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "torchscript/archive.h"
 #include "torchscript/bind.h"
+#include "torchscript/rewrite.h"
 
 namespace bw {
 
@@ -16,10 +17,10 @@ std::string dtype_name(at::ScalarType dtype) {
 
 const HashedFile& CodeLibrary::file(const std::string& name) const {
   const auto& files = manifest_.code.at(name);
-  const auto found = files.find(dtype_name(dtype_));
+  const auto found = files.find(dtype_name(execution_.dtype));
   if (found == files.end()) {
     throw InputError((manifest_.directory / "model.json").string() + ": code." + name +
-                     ": has no archive for " + dtype_name(dtype_));
+                     ": has no archive for " + dtype_name(execution_.dtype));
   }
   return found->second;
 }
@@ -28,14 +29,22 @@ std::string CodeLibrary::place(const std::string& name) const {
   return (manifest_.directory / file(name).file).string();
 }
 
-torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string& prefix) {
-  auto found = code_.find(name);
-  if (found == code_.end()) {
-    const HashedFile& archive = file(name);
-    const ArchiveFile request{manifest_.directory / archive.file, archive.sha256};
-    found = code_.emplace(name, load_archive(request, c10::Device(c10::kCPU))).first;
+const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
+  const auto found = code_.find(name);
+  if (found != code_.end()) return found->second;
+  const HashedFile& archive = file(name);
+  const ArchiveFile request{manifest_.directory / archive.file, archive.sha256};
+  Code loaded{load_archive(request, c10::Device(c10::kCPU)), {}};
+  if (execution_.rewrite) {
+    rewrite_graphs(loaded.module);
+    loaded.packed = linear_weights(loaded.module);
   }
-  return bind_weights(found->second, weights_, prefix, place(name));
+  return code_.emplace(name, std::move(loaded)).first->second;
+}
+
+torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string& prefix) {
+  const Code& found = code(name);
+  return bind_weights(found.module, {weights_, prefix, found.packed}, place(name));
 }
 
 }  // namespace bw

@@ -1,10 +1,12 @@
-// The code archives of a bundle in one dtype, each loaded once, with or without its weights.
-// Read torchscript/archive.h for loading, torchscript/bind.h for the weights.
+// The code archives of a bundle in one dtype, each loaded and rewritten once, with or without its
+// weights. Read torchscript/archive.h for loading, torchscript/rewrite.h for fused operators,
+// torchscript/bind.h for the weights.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "bundle/manifest.h"
@@ -12,12 +14,18 @@
 
 namespace bw {
 
+// How a bundle's code is run.
+struct Execution {
+  at::ScalarType dtype = at::kFloat;
+  bool rewrite = true;  // fused operators and packed weights; without: the archives as they are
+};
+
 class CodeLibrary {
  public:
   // Keeps references; both must outlive it. A name without an archive in this dtype is InputError
   // when it is asked for.
-  CodeLibrary(const Manifest& manifest, at::ScalarType dtype, const WeightSet& weights)
-      : manifest_(manifest), dtype_(dtype), weights_(weights) {}
+  CodeLibrary(const Manifest& manifest, const Execution& execution, const WeightSet& weights)
+      : manifest_(manifest), execution_(execution), weights_(weights) {}
 
   // The archive's path, for error messages.
   [[nodiscard]] std::string place(const std::string& name) const;
@@ -25,12 +33,18 @@ class CodeLibrary {
   [[nodiscard]] torch::jit::Module bound(const std::string& name, const std::string& prefix);
 
  private:
+  struct Code {
+    torch::jit::Module module;
+    std::set<std::string> packed;  // parameters whose memory layout is free
+  };
+
   const HashedFile& file(const std::string& name) const;
+  const Code& code(const std::string& name);
 
   const Manifest& manifest_;
-  at::ScalarType dtype_;
+  Execution execution_;
   const WeightSet& weights_;
-  std::map<std::string, torch::jit::Module> code_;
+  std::map<std::string, Code> code_;
 };
 
 // "float32", as in the manifest.

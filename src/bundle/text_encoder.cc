@@ -21,19 +21,20 @@ struct TextEncoder::Impl {
   torch::jit::Method forward;
 };
 
-TextEncoder::TextEncoder(const Manifest& manifest, at::ScalarType dtype, const WeightSet& weights) {
+TextEncoder::TextEncoder(const Manifest& manifest, const Execution& execution,
+                         const WeightSet& weights) {
   const c10::InferenceMode guard;
   constexpr ArgumentSpec kIds{"ids", ValueKind::kTensor};
   constexpr ArgumentSpec kMask{"mask", ValueKind::kTensor};
   Tokenizer tokenizer(manifest);
-  CodeLibrary code(manifest, dtype, weights);
+  CodeLibrary code(manifest, execution, weights);
   const std::string place = code.place(manifest.text_encoder);
   const torch::jit::Module module = code.bound(manifest.text_encoder, "");
   impl_.reset(new Impl{
       .tokenizer = std::move(tokenizer),
       .pipeline = *manifest.text,
       .expected = {1, manifest.text_tokens, manifest.text_dim},
-      .dtype = dtype,
+      .dtype = execution.dtype,
       .place = place,
       .forward = find_method(module, {"forward", {kIds, kMask}, ValueKind::kTensor}, place)});
 }

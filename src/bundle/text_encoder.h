@@ -14,6 +14,7 @@
 namespace bw {
 
 class WeightSet;
+struct Execution;
 
 // A prompt as the model sees it.
 struct TokenizedPrompt {
@@ -50,7 +51,7 @@ struct TextEmbedding {
 // Thread-safe; encode() holds a c10::InferenceMode.
 class TextEncoder {
  public:
-  TextEncoder(const Manifest& manifest, at::ScalarType dtype, const WeightSet& weights);
+  TextEncoder(const Manifest& manifest, const Execution& execution, const WeightSet& weights);
   ~TextEncoder();
   TextEncoder(const TextEncoder&) = delete;
   TextEncoder& operator=(const TextEncoder&) = delete;

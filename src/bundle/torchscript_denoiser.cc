@@ -206,7 +206,7 @@ class TorchScriptPass final : public Pass {
 
 }  // namespace
 
-Denoiser::Denoiser(const Manifest& manifest, at::ScalarType dtype, const WeightSet& weights) {
+Denoiser::Denoiser(const Manifest& manifest, const Execution& execution, const WeightSet& weights) {
   const c10::InferenceMode guard;
   auto impl = std::make_unique<Impl>();
   impl->experts = manifest.experts;
@@ -214,8 +214,8 @@ Denoiser::Denoiser(const Manifest& manifest, at::ScalarType dtype, const WeightS
   impl->text_tokens = manifest.text_tokens;
   impl->text_dim = manifest.text_dim;
   impl->wants_guidance = manifest.guidance == GuidanceKind::kDistilled;
-  impl->dtype = dtype;
-  CodeLibrary code(manifest, dtype, weights);
+  impl->dtype = execution.dtype;
+  CodeLibrary code(manifest, execution, weights);
   for (std::size_t i = 0; i < manifest.experts.size(); ++i) {
     const Expert& expert = manifest.experts[i];
     impl->code.push_back(load_expert(code, manifest, expert));

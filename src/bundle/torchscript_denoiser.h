@@ -18,6 +18,7 @@
 namespace bw {
 
 class WeightSet;
+struct Execution;
 
 using Tensors = std::vector<at::Tensor>;
 
@@ -51,7 +52,7 @@ struct TimeInput {
 class Denoiser {
  public:
   // `weights` must outlive nothing: the denoiser shares the mappings.
-  Denoiser(const Manifest& manifest, at::ScalarType dtype, const WeightSet& weights);
+  Denoiser(const Manifest& manifest, const Execution& execution, const WeightSet& weights);
   ~Denoiser();
   Denoiser(const Denoiser&) = delete;
   Denoiser& operator=(const Denoiser&) = delete;

@@ -44,17 +44,17 @@ at::Tensor to_bytes(const at::Tensor& frames) {
 
 }  // namespace
 
-VideoDecoder::VideoDecoder(const Manifest& manifest, at::ScalarType dtype,
+VideoDecoder::VideoDecoder(const Manifest& manifest, const Execution& execution,
                            const WeightSet& weights) {
   const c10::InferenceMode guard;
   constexpr ArgumentSpec kLatent{"latent", ValueKind::kTensor};
   constexpr ArgumentSpec kCaches{"caches", ValueKind::kTuple};
-  CodeLibrary code(manifest, dtype, weights);
+  CodeLibrary code(manifest, execution, weights);
   const std::string place = code.place(manifest.decoder);
   const torch::jit::Module module = code.bound(manifest.decoder, "");
   impl_.reset(new Impl{
       .geometry = manifest.latent,
-      .dtype = dtype,
+      .dtype = execution.dtype,
       .place = place,
       .initial = find_method(module, {"initial", {kLatent}, ValueKind::kTuple}, place),
       .step = find_method(module, {"step", {kLatent, kCaches}, ValueKind::kTensorAndTuple}, place),

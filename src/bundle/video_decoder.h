@@ -13,6 +13,7 @@
 namespace bw {
 
 class WeightSet;
+struct Execution;
 
 // Thread-safe; decode() holds a c10::InferenceMode, also around the callback.
 class VideoDecoder {
@@ -20,7 +21,7 @@ class VideoDecoder {
   // uint8 [n,H,W,3] RGB, contiguous, on the CPU; n >= 1.
   using FrameConsumer = std::function<void(const at::Tensor& frames)>;
 
-  VideoDecoder(const Manifest& manifest, at::ScalarType dtype, const WeightSet& weights);
+  VideoDecoder(const Manifest& manifest, const Execution& execution, const WeightSet& weights);
   ~VideoDecoder();
   VideoDecoder(const VideoDecoder&) = delete;
   VideoDecoder& operator=(const VideoDecoder&) = delete;

@@ -63,6 +63,7 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
   at::set_num_threads(report.plan.model.threads);
   LoadOptions load;
   load.dtype = find_dtype(manifest, report.plan.model.dtype, Origin::flag("--dtype"));
+  load.rewrite = report.plan.model.rewrite;
   load.with_text_encoder = false;
   load.with_denoiser = false;
   const auto model = Bundle::load(manifest, load);

@@ -15,10 +15,11 @@ at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
 
 at::Tensor gated_add(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
   const bool fits = has_rows(hidden) && has_rows(output) && hidden.sizes() == output.sizes() &&
-                    hidden.scalar_type() == output.scalar_type() && element_of(gate);
+                    hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
+                    is_row_parameter(gate, hidden.size(0), hidden.size(2));
   if (!fits) return gated_add_ref(hidden, output, gate);
   const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
-  const RowParameter gates = row_parameter(gate, gate.scalar_type(), batch, dim);
+  const RowParameter gates = row_parameter(gate, gate.scalar_type(), dim);
   at::Tensor y = at::empty({batch, rows, dim}, hidden.options());
   for (std::int64_t b = 0; b < batch; ++b) {
     const GatedAddRows call{.hidden = entry(hidden, b),

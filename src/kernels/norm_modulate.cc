@@ -7,16 +7,29 @@
 
 namespace bw {
 
+namespace {
+
+bool fits(const at::Tensor& x, const Affine& affine, const ShiftScale& modulation) {
+  if (!has_rows(x)) return false;
+  for (const auto* parameter :
+       {&affine.weight, &affine.bias, &modulation.shift, &modulation.scale}) {
+    if (!is_row_parameter(*parameter, x.size(0), x.size(2))) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 at::Tensor norm_modulate(const at::Tensor& x, const Affine& affine, const ShiftScale& modulation,
                          double eps) {
-  if (!has_rows(x)) return norm_modulate_ref(x, affine, modulation, eps);
+  if (!fits(x, affine, modulation)) return norm_modulate_ref(x, affine, modulation, eps);
   const std::int64_t batch = x.size(0), rows = x.size(1), dim = x.size(2);
   const at::ScalarType type =
       common_type({&affine.weight, &affine.bias, &modulation.shift, &modulation.scale});
-  const RowParameter weight = row_parameter(affine.weight, type, batch, dim),
-                     bias = row_parameter(affine.bias, type, batch, dim),
-                     shift = row_parameter(modulation.shift, type, batch, dim),
-                     scale = row_parameter(modulation.scale, type, batch, dim);
+  const RowParameter weight = row_parameter(affine.weight, type, dim),
+                     bias = row_parameter(affine.bias, type, dim),
+                     shift = row_parameter(modulation.shift, type, dim),
+                     scale = row_parameter(modulation.scale, type, dim);
   at::Tensor y = at::empty({batch, rows, dim}, x.options());
   for (std::int64_t b = 0; b < batch; ++b) {
     const NormModulateRows call{.x = entry(x, b),

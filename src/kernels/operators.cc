@@ -1,6 +1,7 @@
 #include "kernels/operators.h"
 
 #include <ATen/ATen.h>
+#include <ATen/native/TypeProperties.h>
 #include <torch/library.h>
 
 #include "kernels/activation.h"
@@ -15,20 +16,42 @@ namespace {
 
 using Optional = std::optional<at::Tensor>;
 
+// With `promote` a result has the type that plain arithmetic on the arguments would have, without
+// it that of x.
+at::Tensor in_result_type(const at::Tensor& x, bool promote,
+                          std::initializer_list<const Optional*> others) {
+  if (!promote) return x;
+  at::native::ResultTypeState state;
+  state = at::native::update_result_type_state(x, state);
+  for (const Optional* other : others) {
+    if (*other) state = at::native::update_result_type_state(**other, state);
+  }
+  return x.to(at::native::result_type(state));
+}
+
 at::Tensor norm_modulate_op(const at::Tensor& x, const Optional& weight, const Optional& bias,
-                            const Optional& shift, const Optional& scale, double eps) {
-  return norm_modulate(x, {weight, bias}, {shift, scale}, eps);
+                            const Optional& shift, const Optional& scale, double eps,
+                            bool promote) {
+  return norm_modulate(in_result_type(x, promote, {&shift, &scale}), {weight, bias}, {shift, scale},
+                       eps);
+}
+
+at::Tensor gated_add_op(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate,
+                        bool promote) {
+  const Optional others[] = {output, gate};
+  return gated_add(in_result_type(hidden, promote, {&others[0], &others[1]}), output, gate);
 }
 
 at::Tensor qk_norm_rope_op(const at::Tensor& x, const Optional& weight, double eps,
                            const Optional& cos, const Optional& sin, std::int64_t span,
-                           std::int64_t pairs) {
-  return qk_norm_rope(x, {.weight = weight,
-                          .eps = eps,
-                          .span = static_cast<NormSpan>(span),
-                          .pairs = static_cast<RopePairs>(pairs),
-                          .cos = cos,
-                          .sin = sin});
+                           std::int64_t pairs, bool promote) {
+  return qk_norm_rope(in_result_type(x, promote, {&weight, &cos, &sin}),
+                      {.weight = weight,
+                       .eps = eps,
+                       .span = static_cast<NormSpan>(span),
+                       .pairs = static_cast<RopePairs>(pairs),
+                       .cos = cos,
+                       .sin = sin});
 }
 
 at::Tensor linear_op(const at::Tensor& x, const at::Tensor& weight, const Optional& bias,
@@ -50,11 +73,12 @@ at::Tensor attention_op(const at::Tensor& q, const at::Tensor& k, const at::Tens
 TORCH_LIBRARY(bw, library) {
   library.def(
       "norm_modulate(Tensor x, Tensor? weight, Tensor? bias, Tensor? shift, Tensor? scale, float "
-      "eps) -> Tensor");
-  library.def("gated_add(Tensor hidden, Tensor output, Tensor gate) -> Tensor");
+      "eps, "
+      "bool promote) -> Tensor");
+  library.def("gated_add(Tensor hidden, Tensor output, Tensor gate, bool promote) -> Tensor");
   library.def(
-      "qk_norm_rope(Tensor x, Tensor? weight, float eps, Tensor? cos, Tensor? sin, int span, int "
-      "pairs) -> Tensor");
+      "qk_norm_rope(Tensor x, Tensor? weight, float eps, Tensor? cos, Tensor? sin, int span, "
+      "int pairs, bool promote) -> Tensor");
   library.def("linear(Tensor x, Tensor weight, Tensor? bias, int activation) -> Tensor");
   library.def("gated_activation(Tensor x, int activation) -> Tensor");
   library.def("attention(Tensor q, Tensor k, Tensor v) -> Tensor");
@@ -62,7 +86,7 @@ TORCH_LIBRARY(bw, library) {
 
 TORCH_LIBRARY_IMPL(bw, CPU, library) {
   library.impl("norm_modulate", norm_modulate_op);
-  library.impl("gated_add", gated_add);
+  library.impl("gated_add", gated_add_op);
   library.impl("qk_norm_rope", qk_norm_rope_op);
   library.impl("linear", linear_op);
   library.impl("gated_activation", gated_activation_op);

@@ -19,12 +19,16 @@ struct Tables {
 };
 
 Tables tables(const std::optional<at::Tensor>& tensor, at::ScalarType type) {
-  if (!tensor || !tensor->defined()) return {};
+  if (!tensor) return {};
   return {tensor->to(type).contiguous()};
 }
 
 bool fits(const at::Tensor& x, const QkNormRope& how) {
   if (!x.device().is_cpu() || x.dim() != 4 || !element_of(x) || x.stride(3) != 1) return false;
+  if (how.weight &&
+      how.weight->numel() != (how.span == NormSpan::kRow ? x.size(1) : 1) * x.size(3)) {
+    return false;
+  }
   if (how.pairs == RopePairs::kNone) return true;
   const std::int64_t entries = how.cos->size(0);
   const std::vector<std::int64_t> wanted = {entries, 1, x.size(2), x.size(3) / 2};
@@ -40,7 +44,7 @@ at::Tensor qk_norm_rope(const at::Tensor& x, const QkNormRope& how) {
   const std::int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), dim = x.size(3);
   const bool over_row = how.span == NormSpan::kRow;
   const at::ScalarType type = common_type({&how.weight, &how.cos, &how.sin});
-  const RowParameter weight = row_parameter(how.weight, type, 1, over_row ? heads * dim : dim);
+  const RowParameter weight = row_parameter(how.weight, type, over_row ? heads * dim : dim);
   const Tables cos = tables(how.cos, type), sin = tables(how.sin, type);
   at::Tensor y = at::empty({batch, heads, tokens, dim}, x.options());
   for (std::int64_t b = 0; b < batch; ++b) {

@@ -27,21 +27,25 @@ const void* RowParameter::at(std::int64_t batch) const {
          batch * batch_stride * static_cast<std::int64_t>(values.element_size());
 }
 
+bool is_row_parameter(const std::optional<at::Tensor>& tensor, std::int64_t batch,
+                      std::int64_t dim) {
+  if (!tensor) return true;
+  const auto sizes = tensor->sizes();
+  if (sizes.empty() || sizes.back() != dim) return false;
+  const bool is_one_row = tensor->numel() == dim && sizes.size() <= 3;
+  return is_one_row || (sizes.size() == 3 && sizes[0] == batch && sizes[1] == 1);
+}
+
 RowParameter row_parameter(const std::optional<at::Tensor>& tensor, at::ScalarType type,
-                           std::int64_t batch, std::int64_t dim) {
-  if (!tensor || !tensor->defined()) return {};
-  const std::int64_t entries = tensor->numel() / std::max<std::int64_t>(dim, 1);
-  TORCH_CHECK(tensor->dim() >= 1 && tensor->size(-1) == dim && (entries == 1 || entries == batch) &&
-                  (tensor->dim() < 2 || tensor->size(-2) == 1 || tensor->dim() == 2),
-              "a parameter of shape ", tensor->sizes(), " does not fit ", batch,
-              " entries of rows of ", dim);
-  return {tensor->to(type).contiguous(), entries == 1 ? 0 : dim};
+                           std::int64_t dim) {
+  if (!tensor) return {};
+  return {tensor->to(type).contiguous(), tensor->numel() == dim ? 0 : dim};
 }
 
 at::ScalarType common_type(std::initializer_list<const std::optional<at::Tensor>*> parameters) {
   std::optional<at::ScalarType> common;
   for (const std::optional<at::Tensor>* parameter : parameters) {
-    if (!*parameter || !(*parameter)->defined()) continue;
+    if (!*parameter) continue;
     const at::ScalarType type = (*parameter)->scalar_type();
     if (!element_of(type) || (common && *common != type)) return at::kFloat;
     common = type;

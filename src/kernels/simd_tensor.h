@@ -26,9 +26,12 @@ struct RowParameter {
   [[nodiscard]] const void* at(std::int64_t batch) const;
 };
 
-// Empty for none. Throws c10::Error when the shape is another.
+// Whether it is one, or absent.
+[[nodiscard]] bool is_row_parameter(const std::optional<at::Tensor>& tensor, std::int64_t batch,
+                                    std::int64_t dim);
+// Empty for none.
 [[nodiscard]] RowParameter row_parameter(const std::optional<at::Tensor>& tensor,
-                                         at::ScalarType type, std::int64_t batch, std::int64_t dim);
+                                         at::ScalarType type, std::int64_t dim);
 
 // The type that the parameters of one call are read in: their own when they agree, else f32.
 [[nodiscard]] at::ScalarType common_type(

@@ -48,6 +48,7 @@ std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manif
   at::set_num_threads(plan.model.threads);
   LoadOptions options;
   options.dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
+  options.rewrite = plan.model.rewrite;
   options.with_text_encoder = !plan.clip.prompt_embeds;
   return Bundle::load(manifest, options);
 }

@@ -17,6 +17,7 @@ struct ModelPlan {
   std::filesystem::path bundle;
   std::string dtype;  // "float32" | "bfloat16"
   int threads = 1;
+  bool rewrite = true;  // fused operators and packed weights (torchscript/rewrite.h)
 };
 
 struct GuidancePlan {

@@ -59,6 +59,7 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   (void)find_dtype(manifest, model.dtype, request.origin("dtype"));
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
+  model.rewrite = !request.flag("no_rewrite");
   return model;
 }
 

@@ -38,6 +38,9 @@ void add_recorded_plan(Request& request, const RunRecord& record,
         request.set(key, *value, plan.at(key));
     }
   }
+  if (const Json* rewrite = plan.find("rewrite")) {
+    request.set("no_rewrite", *rewrite == false, plan.at("rewrite"));
+  }
   for (const char* key : {"prompt_embeds", "noise"}) {
     const Json* value = plan.find(key);
     if (value == nullptr) continue;

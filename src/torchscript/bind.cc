@@ -6,24 +6,28 @@
 
 #include "base/error.h"
 #include "base/origin.h"
+#include "kernels/linear.h"
 
 namespace bw {
 namespace {
 
 class Binder {
  public:
-  Binder(const WeightSet& weights, const std::string& archive)
-      : weights_(weights), archive_(archive) {}
+  Binder(const WeightBinding& binding, const std::string& archive)
+      : binding_(binding), weights_(binding.weights), archive_(archive) {}
 
-  void bind(torch::jit::Module module, const std::string& prefix) {
+  // path: of the module within the code, with a dot at its end unless it is the root.
+  void bind(torch::jit::Module module, const std::string& path) {
     const c10::ClassTypePtr type = module.type();
     for (std::size_t i = 0; i < type->numAttributes(); ++i) {
       const std::string& name = type->getAttributeName(i);
       const c10::IValue value = module.attr(name);
       if (value.isModule()) {
-        bind(value.toModule(), prefix + name + ".");
+        bind(value.toModule(), path + name + ".");
       } else if (value.isTensor() && value.toTensor().is_meta()) {
-        module.setattr(name, weight(prefix + name, value.toTensor()));
+        const at::Tensor found = weight(binding_.prefix + path + name, value.toTensor());
+        const bool is_packed = binding_.packed.contains(path + name);
+        module.setattr(name, is_packed ? pack_weight(found) : found);
       }
     }
   }
@@ -64,6 +68,7 @@ class Binder {
     ++num_missing_;
   }
 
+  const WeightBinding& binding_;
   const WeightSet& weights_;
   const std::string& archive_;
   int num_missing_ = 0;
@@ -73,11 +78,11 @@ class Binder {
 
 }  // namespace
 
-torch::jit::Module bind_weights(const torch::jit::Module& code, const WeightSet& weights,
-                                const std::string& prefix, const std::string& archive) {
+torch::jit::Module bind_weights(const torch::jit::Module& code, const WeightBinding& binding,
+                                const std::string& archive) {
   torch::jit::Module module = code.deepcopy();
-  Binder binder(weights, archive);
-  binder.bind(module, prefix);
+  Binder binder(binding, archive);
+  binder.bind(module, "");
   binder.finish();
   return module;
 }

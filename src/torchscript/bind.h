@@ -4,18 +4,26 @@
 
 #include <torch/csrc/jit/api/module.h>
 
+#include <set>
 #include <string>
 
 #include "torchscript/safetensors.h"
 
 namespace bw {
 
+struct WeightBinding {
+  const WeightSet& weights;
+  std::string prefix;
+  // Paths of the parameters that are bound as pack_weight() of kernels/linear.h gives them.
+  std::set<std::string> packed;
+};
+
 // A copy of `code` whose parameters on the meta device are the tensors `prefix + path` of
 // `weights`: used where they are mapped when the dtype agrees, converted otherwise. Other
 // parameters and all buffers stay what they are. Throws InputError naming archive, tensor, expected
 // and found.
 [[nodiscard]] torch::jit::Module bind_weights(const torch::jit::Module& code,
-                                              const WeightSet& weights, const std::string& prefix,
+                                              const WeightBinding& binding,
                                               const std::string& archive);
 
 }  // namespace bw

@@ -68,11 +68,12 @@ void replay_whole(const Denoiser& denoiser, const Place& at) {
   expect_close(pass->head(hidden), at.row_of("prediction"), "whole");
 }
 
-class DenoiserGolden : public ::testing::TestWithParam<const char*> {};
+// Bundle, and whether its code is rewritten.
+class DenoiserGolden : public ::testing::TestWithParam<std::tuple<const char*, bool>> {};
 
 TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
-  const std::filesystem::path path = std::filesystem::path(BW_SOURCE_DIR) / GetParam();
-  const auto bundle = Bundle::load(Bundle::open(path), {});
+  const std::filesystem::path path = std::filesystem::path(BW_SOURCE_DIR) / std::get<0>(GetParam());
+  const auto bundle = Bundle::load(Bundle::open(path), {.rewrite = std::get<1>(GetParam())});
   const c10::InferenceMode guard;
   const Tensors golden = read_safetensors(path / "golden" / "denoiser.safetensors").tensors;
   int examples = 0;
@@ -89,9 +90,10 @@ TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserGolden,
-                         ::testing::Values("tests/data/bundles/tiny-wan",
-                                           "tests/data/bundles/synthetic",
-                                           "models/default/bundle"));
+                         ::testing::Combine(::testing::Values("tests/data/bundles/tiny-wan",
+                                                              "tests/data/bundles/synthetic",
+                                                              "models/default/bundle"),
+                                            ::testing::Bool()));
 
 }  // namespace
 }  // namespace bw

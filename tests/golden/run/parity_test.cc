@@ -39,12 +39,14 @@ class Parity : public ::testing::TestWithParam<BundleCase> {
     write_safetensors(embeds_, embeds, {});
   }
 
-  Plan plan_for(const Manifest& manifest, const Json& run, const at::Tensor& noise) const {
+  Plan plan_for(const Manifest& manifest, const Json& run, const at::Tensor& noise,
+                bool rewrite) const {
     const LatentShape shape{noise.size(1), noise.size(2), noise.size(3), noise.size(4)};
     const ClipSize size = clip_size(manifest, shape);
     Request request;
     request.add_config({{"dtype", "float32"},
                         {"threads", 1},
+                        {"no_rewrite", !rewrite},
                         {"prompt_embeds", embeds_.string()},
                         {"noise", noise_.string()},
                         {"width", size.width},
@@ -73,11 +75,14 @@ TEST_P(Parity, EveryGoldenRun_EqualsTheOriginal) {
   for (const auto& [name, text] : golden.metadata) {
     if (!golden.tensors.contains(name + ".latents")) continue;
     const Json run = parse_json(text, Origin::file(name));
-    const Plan plan = plan_for(manifest, run, golden.tensors.at("noise"));
-    bw::testing::QuietObserver observer;
-    const Denoised denoised = denoise(*load_model(plan, manifest), plan, observer);
-    bw::testing::expect_close(denoised.latents, golden.tensors.at(name + ".latents"), name);
-    ++runs;
+    for (const bool rewrite : {true, false}) {
+      const Plan plan = plan_for(manifest, run, golden.tensors.at("noise"), rewrite);
+      bw::testing::QuietObserver observer;
+      const Denoised denoised = denoise(*load_model(plan, manifest), plan, observer);
+      bw::testing::expect_close(denoised.latents, golden.tensors.at(name + ".latents"),
+                                name + (rewrite ? "" : ".as_it_is"));
+      ++runs;
+    }
   }
   EXPECT_GE(runs, 1);
 }

@@ -19,10 +19,12 @@ struct Setting {
   const char* bundle;
   at::ScalarType dtype;
   double timestep;
+  bool rewrite = true;
 };
 
 std::ostream& operator<<(std::ostream& out, const Setting& setting) {
-  return out << setting.bundle << ' ' << setting.dtype << " t=" << setting.timestep;
+  return out << setting.bundle << ' ' << setting.dtype << " t=" << setting.timestep
+             << (setting.rewrite ? "" : " as it is");
 }
 
 bool equal(const Hidden& a, const Hidden& b) {
@@ -34,7 +36,8 @@ bool equal(const Hidden& a, const Hidden& b) {
 // A denoiser in the middle of an evaluation, on seeded inputs.
 struct Evaluation {
   explicit Evaluation(const Setting& setting)
-      : bundle(Bundle::load(Bundle::open(bundle_path(setting.bundle)), {.dtype = setting.dtype})) {
+      : bundle(Bundle::load(Bundle::open(bundle_path(setting.bundle)),
+                            {.dtype = setting.dtype, .rewrite = setting.rewrite})) {
     at::manual_seed(5);
     const Manifest& manifest = bundle->manifest();
     shape = {.channels = manifest.latent.channels, .frames = 2, .height = 4, .width = 6};
@@ -63,7 +66,7 @@ TEST_P(DenoiserTest, StagedWalk_EqualsForwardBitForBit) {
   std::vector<std::filesystem::path> files;
   for (const HashedFile& file : manifest.weights) files.push_back(manifest.directory / file.file);
   const WeightSet weights(files);
-  CodeLibrary code(manifest, GetParam().dtype, weights);
+  CodeLibrary code(manifest, {.dtype = GetParam().dtype, .rewrite = GetParam().rewrite}, weights);
   const c10::InferenceMode guard;
   const std::size_t expert = evaluation.modulation.expert;
   Pass& pass = *evaluation.pass;
@@ -151,9 +154,12 @@ TEST_P(DenoiserTest, BatchedBranches_MatchSeparateOnes) {
 INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserTest,
                          ::testing::Values(Setting{"tiny-wan", at::kFloat, 700},
                                            Setting{"tiny-wan", at::kBFloat16, 700},
+                                           Setting{"tiny-wan", at::kFloat, 700, false},
+                                           Setting{"tiny-wan", at::kBFloat16, 700, false},
                                            Setting{"synthetic", at::kFloat, 990},
                                            Setting{"synthetic", at::kFloat, 5},
-                                           Setting{"synthetic", at::kBFloat16, 990}));
+                                           Setting{"synthetic", at::kBFloat16, 990},
+                                           Setting{"synthetic", at::kBFloat16, 990, false}));
 
 TEST(Denoiser_ExpertAt, FirstRangeThatHoldsTheStep) {
   const auto bundle = Bundle::load(Bundle::open(bundle_path("synthetic")), {});
@@ -186,7 +192,7 @@ TEST(Denoiser_SelfContainedArchive, NeedsNoWeightFile) {
     const std::vector<std::filesystem::path> files = {manifest.directory /
                                                       manifest.weights[0].file};
     const WeightSet weights(files);
-    CodeLibrary code(manifest, at::kFloat, weights);
+    CodeLibrary code(manifest, {.dtype = at::kFloat, .rewrite = false}, weights);
     code.bound("head", "").save((copy.path() / "code/head.float32.pt").string());
   }
   copy.update_hash("head", "float32");

@@ -165,7 +165,7 @@ class BindTest : public ::testing::Test {
 TEST_F(BindTest, SameDtype_UsesTheMapping) {
   const WeightSet set = weights("blocks.3.inner.weight", at::randn({2, 3}));
   const torch::jit::Module code = make_unbound(at::kFloat);
-  const torch::jit::Module bound = bind_weights(code, set, "blocks.3.", "a.pt");
+  const torch::jit::Module bound = bind_weights(code, {set, "blocks.3.", {}}, "a.pt");
   const at::Tensor weight = bound.attr("inner").toModule().attr("weight").toTensor();
   EXPECT_EQ(weight.data_ptr(), set.find("blocks.3.inner.weight")->data_ptr());
   EXPECT_TRUE(at::equal(bound.attr("own").toTensor(), at::ones({3})));
@@ -177,15 +177,16 @@ TEST_F(BindTest, SameDtype_UsesTheMapping) {
 TEST_F(BindTest, OtherDtype_IsConverted) {
   const at::Tensor stored = at::randn({2, 3});
   const WeightSet set = weights("inner.weight", stored);
-  const torch::jit::Module bound = bind_weights(make_unbound(at::kBFloat16), set, "", "a.pt");
+  const torch::jit::Module bound = bind_weights(make_unbound(at::kBFloat16), {set, "", {}}, "a.pt");
   const at::Tensor weight = bound.attr("inner").toModule().attr("weight").toTensor();
   EXPECT_TRUE(at::equal(weight, stored.to(at::kBFloat16)));
 }
 
 TEST_F(BindTest, MissingTensor_IsNamedWithTheNearest) {
   const WeightSet set = weights("inner.weigth", at::randn({2, 3}));
-  const std::string message = message_of<InputError>(
-      [&] { (void)bind_weights(make_unbound(at::kFloat), set, "", "a.pt"); });
+  const std::string message = message_of<InputError>([&] {
+    (void)bind_weights(make_unbound(at::kFloat), {set, "", {}}, "a.pt");
+  });
   EXPECT_THAT(message, HasSubstr("a.pt: 1 tensors are missing in the weight files: inner.weight"));
   EXPECT_THAT(message, HasSubstr("'inner.weigth'"));
 }
@@ -193,8 +194,9 @@ TEST_F(BindTest, MissingTensor_IsNamedWithTheNearest) {
 TEST_F(BindTest, WrongShapeOrKind_SaysExpectedAndFound) {
   for (const at::Tensor& bad : {at::randn({3, 2}), at::zeros({2, 3}, at::kLong)}) {
     const WeightSet set = weights("inner.weight", bad);
-    const std::string message = message_of<InputError>(
-        [&] { (void)bind_weights(make_unbound(at::kFloat), set, "", "a.pt"); });
+    const std::string message = message_of<InputError>([&] {
+      (void)bind_weights(make_unbound(at::kFloat), {set, "", {}}, "a.pt");
+    });
     EXPECT_THAT(message, HasSubstr("'inner.weight'"));
     EXPECT_THAT(message, HasSubstr("expects Float[2, 3]"));
   }
