@@ -1,9 +1,10 @@
 """A small video classifier: which scene do these frames show? It scores what the transformer generates.
 
 It sees pixels alone and shares nothing with the model that it judges: frames at half size, convolutions over
-three neighbouring frames (the first ones must see motion within a pixel or two, which features of single
-frames hide), then a transformer over all positions with one register per field of captions.FIELDS. Trained on rendered clips and their autoencoder round trips (train_classifier.py),
-never on generated ones. `second` and `relation` have one class more: there is no second subject.
+neighbouring frames (the first ones see the change from frame to frame: motion is a pixel or two), then a
+transformer over all positions with one register per field of captions.FIELDS. Trained on rendered clips and
+their autoencoder round trips (train_classifier.py), never on generated ones. `second` and `relation` have one
+class more: there is no second subject.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .vae import ResBlock
 NONE = "none"  # the class of `second` and `relation` where there is one subject
 LABELS: dict[str, list[str]] = {f: [*NAMES[f], NONE] if f in ("second", "relation") else NAMES[f] for f in FIELDS}
 POOL = 2  # the frames' pixels are averaged this far
+CHANGE = 4.0  # factor of the change between frames
 REDUCTION = 16  # from a frame's side to the token grid's
 OPPOSITE = {"left of": "right of", "right of": "left of"}
 
@@ -64,11 +66,18 @@ def targets(s: Scene) -> list[int]:
     return [LABELS[f].index(s[f] or NONE) for f in FIELDS]
 
 
-def neighbours(x: Tensor, stride: int) -> Tensor:
-    """Every stride-th frame between the ones before and after it: [B, T, C, h, w] -> [B, T', 3C, h, w], where T' is
-    T for stride 1, and n+1 of 2n+1 for stride 2."""
+def with_changes(x: Tensor) -> Tensor:
+    """[B, T, C, h, w] -> [B, T, 3C, h, w]: each frame, and what changes from the one before and to the one after.
+    Changes are small beside the frames that they separate, and are scaled up to be seen from the first step."""
+    change = CHANGE * (x[:, 1:] - x[:, :-1])
+    none = torch.zeros_like(x[:, :1])
+    return torch.cat([x, torch.cat([none, change], 1), torch.cat([change, none], 1)], 2)
+
+
+def neighbours(x: Tensor) -> Tensor:
+    """[B, 2n+1, C, h, w] -> every second frame between the ones before and after it, [B, n+1, 3C, h, w]"""
     x = torch.cat([x[:, :1], x, x[:, -1:]], 1)
-    return torch.cat([x[:, :-2:stride], x[:, 1:-1:stride], x[:, 2::stride]], 2)
+    return torch.cat([x[:, :-2:2], x[:, 1:-1:2], x[:, 2::2]], 2)
 
 
 class VideoClassifier(nn.Module):
@@ -96,10 +105,10 @@ class VideoClassifier(nn.Module):
     def classify(self, pooled: Tensor) -> tuple[Tensor, ...]:
         """forward behind the pooling: pooled [B, T, 3, H/2, W/2]"""
         n = pooled.shape[0]
-        h = F.pixel_unshuffle(pooled.flatten(0, 1) * 2 - 1, 2).unflatten(0, (n, -1))
-        h = self.shape(self.down(F.relu(self.stem(neighbours(h, 1).flatten(0, 1)))))
-        h = self.move(F.relu(neighbours(h.unflatten(0, (n, -1)), 2).flatten(0, 1)))
-        h = self.group(F.relu(neighbours(self.motion(h).unflatten(0, (n, -1)), 2).flatten(0, 1)))
+        h = self.stem(F.pixel_unshuffle(with_changes(pooled * 2 - 1).flatten(0, 1), 2))
+        h = self.shape(self.down(F.relu(h)))
+        h = self.move(F.relu(neighbours(h.unflatten(0, (n, -1))).flatten(0, 1)))
+        h = self.group(F.relu(neighbours(self.motion(h).unflatten(0, (n, -1))).flatten(0, 1)))
         h = h.unflatten(0, (n, -1))
         x = h.permute(0, 1, 3, 4, 2).flatten(1, 3) + self.pos
         x = torch.cat([self.registers.expand(n, -1, -1).to(x.dtype), x], 1)

@@ -122,8 +122,9 @@ def sampling(f: dict[str, Any], weights: str) -> Iterator[str]:
     yield from table(("block", "change, first step", "smallest in the middle", "last step"), rows, weights)
     yield (f"{profile['u_blocks']} of {profile['blocks']} blocks change less than 0.6 times as much in the middle as "
            f"at both ends; their mean goes {profile['first']}, {profile['middle']}, {profile['last']}. Gradient energy "
-           f"of generated clips is {p['gradient_energy_ratio']} of that of the same scenes rendered, and energy across "
-           f"the borders of 16-pixel blocks {p['blocking_ratio']}.")  # fmt: skip
+           f"of generated clips is {p['gradient_energy_ratio']} of that of the same scenes rendered (of a round trip "
+           f"through the autoencoder: {f['codec']['gradient_energy_ratio']}), and energy across the borders of "
+           f"16-pixel blocks {p['blocking_ratio']} (round trip: {f['codec']['blocking_ratio']}).")  # fmt: skip
     yield ""
     yield (f"A clip takes {g['seconds']} s in Python ({f['sampler']['steps']} steps with guidance and decoding, "
            f"{g['batch']} clips at a time, {g['threads']} threads, {g['device']}).")  # fmt: skip

@@ -3,6 +3,7 @@ and a classifier of other classes is refused."""
 
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from torch import Tensor
 
 from models.default import captions, classifier, classifier_bank
@@ -69,6 +71,9 @@ def test_classifier_of_the_default_size_fits_and_traces() -> None:
         for a, b, field in zip(traced(frames), model(frames), FIELDS, strict=True):
             assert a.shape == (2, len(classifier.LABELS[field]))
             assert torch.allclose(a, b, atol=1e-5), field
+    allowed = re.findall(r"BW_OPERATOR\((\w+), (\w+)\)", (ROOT / "src/torchscript/operator_allow_list.inc").read_text())
+    used = {n.kind() for n in traced.inlined_graph.nodes() if n.kind().startswith("aten::")}
+    assert used <= {f"{space}::{name}" for space, name in allowed}
 
 
 def test_targets_of_two_still_subjects_do_not_depend_on_who_is_named_first() -> None:
