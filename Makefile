@@ -48,9 +48,11 @@ MINUTES ?= 60
 train: python
 	$(PYTHON) -m models.default.train --minutes $(MINUTES) --resume
 
-# Figures, model card and sheets of a packed checkpoint; CHECKPOINT=DIR names another one than the training's.
+# Figures, model card and sheets of the packed checkpoint that the default bundle was exported from; CHECKPOINT=DIR
+# names another one than the training's.
 evaluate-model: python
-	$(PYTHON) -m models.default.evaluate $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) --card models/default
+	$(PYTHON) -m models.default.evaluate $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) \
+	  --card models/default --bundle models/default/bundle
 
 format:
 	git ls-files 'src/*.h' 'src/*.cc' 'tests/*.h' 'tests/*.cc' | xargs clang-format -i

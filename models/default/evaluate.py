@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .classifier import Classifier, load
 from .dataset import Atlas
-from .evaluation import card, codec, memorisation, prompts, solvers
+from .evaluation import card, codec, memorisation, prompts, shipped, solvers
 from .evaluation.context import QUICK, Context, Sizes
 from .evaluation.pictures import Pictures
 from .evaluation.training import read_training
@@ -101,6 +101,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--device", default="cpu")
     p.add_argument("--out", type=Path, help="write the figures there instead of to standard output")
     p.add_argument("--card", type=Path, help="also write the model card into this directory")
+    p.add_argument("--bundle", type=Path, help="the checkpoint exported: the card's tables name its weights")
     return p.parse_args(arguments)
 
 
@@ -122,6 +123,8 @@ def context(a: argparse.Namespace) -> tuple[Context, Path]:
 def main(arguments: list[str] | None = None) -> None:
     a = parse(arguments)
     parts = tuple(a.only or PARTS)
+    if a.bundle and not a.card:
+        raise SystemExit("--bundle is for the card; give --card as well")
     if a.card and set(parts) != set(PARTS):
         raise SystemExit("--card needs every part; leave --only out")
     c, checkpoint = context(a)
@@ -129,10 +132,11 @@ def main(arguments: list[str] | None = None) -> None:
         names = c.pipe.config.get("names")
         judge = load(a.classifier or a.training / "classifier", names, a.device) if "prompts" in parts else None
         training = read_training(a.training) if a.card else None
+        bundle = {"bundle": shipped.weights_hash(a.bundle, c.pipe.model)} if a.bundle else {}
     except ValueError as e:
         raise SystemExit(str(e)) from None
     figures, pictures = evaluate(c, parts, judge)
-    figures["weights"] = weights(checkpoint)
+    figures["weights"] = weights(checkpoint) | bundle
     document = json.dumps(figures, indent=1)
     if a.out:
         a.out.write_text(document + "\n")

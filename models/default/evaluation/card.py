@@ -35,6 +35,9 @@ def origin(f: dict[str, Any], t: Training, config: dict[str, Any], weights: str)
            f"{config['frames']} frames, {config['fps']} per second. It exists to show what caching does, and was "
            f"trained from nothing. This page was written by `make evaluate-model`.")  # fmt: skip
     yield ""
+    if "bundle" in f["weights"]:
+        yield "weights: current"
+        yield ""
     yield "## Where the weights come from"
     yield ""
     yield from table(("file", "sha256"), ((k, v) for k, v in f["weights"].items()), weights)
@@ -174,7 +177,7 @@ def limits(config: dict[str, Any]) -> Iterator[str]:
 
 def write(directory: Path, f: dict[str, Any], p: Pictures, t: Training, config: dict[str, Any]) -> None:
     """DIRECTORY/MODEL_CARD.md and DIRECTORY/card/*.png. f: what `evaluate` returned, with the hashes of the weights."""
-    weights = f["weights"]["dit.safetensors"][:DIGITS]
+    weights = f["weights"].get("bundle", f["weights"]["dit.safetensors"])[:DIGITS]
     tier = "gpu" if t.plan["preset"] == "M" else "cpu"
     scale = pictures.write(directory / "card", p)
     lines = [*origin(f, t, config, weights), *reached(f, tier, weights)]

@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from models.default import captions
+from models.default import captions, checkpoint
 from models.default.captions import FIELDS, HELD_PHRASES, MOTIONS
 from models.default.classifier import targets
 from models.default.evaluate import PARTS, main
-from models.default.evaluation import pictures, pixels
+from models.default.evaluation import pictures, pixels, shipped
 from models.default.evaluation.memorisation import nearest
 from models.default.evaluation.profile import is_u
 from models.default.evaluation.prompts import Arm, draw, interval, make_arm, per_motion, tally
 from models.default.evaluation.solvers import multistep
 from models.default.evaluation.targets import targets as judged
 from models.default.sample import Sampler
+from models.export import default as exporter
 
 
 def clip(seed: int, *shape: int) -> torch.Tensor:
@@ -131,6 +133,22 @@ def test_pictures_shrink_to_their_limit(tmp_path: Path, monkeypatch: pytest.Monk
         pictures.write(tmp_path, p)
 
 
+def test_bundle_of_other_weights_is_refused(chain: Path, tmp_path: Path) -> None:
+    model = checkpoint.load(chain / "checkpoint")
+    (tmp_path / "weights").mkdir()
+    tensors = exporter.weights(model)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, tmp_path / "weights" / "model.safetensors")
+    manifest = {"weights": [{"file": "weights/model.safetensors", "sha256": "0123"}]}
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    assert shipped.weights_hash(tmp_path, model) == "0123"
+    with torch.no_grad():
+        model.dit.out.weight.add_(1)
+    with pytest.raises(ValueError, match=r"out\.weight and 0 more differ"):
+        shipped.weights_hash(tmp_path, model)
+    with pytest.raises(ValueError, match="holds no bundle"):
+        shipped.weights_hash(tmp_path / "weights", model)
+
+
 def test_evaluation_of_a_rehearsal_writes_figures_and_card(chain: Path, tmp_path: Path) -> None:
     figures_path = tmp_path / "figures.json"
     main(["--training", str(chain), "--quick", "--card", str(tmp_path), "--out", str(figures_path)])
@@ -151,6 +169,7 @@ def test_evaluation_of_a_rehearsal_writes_figures_and_card(chain: Path, tmp_path
     ("flags", "message"),
     [
         (["--only", "codec", "--card", "x"], "--card needs every part"),
+        (["--bundle", "x"], "give --card"),
         (["--training", "nowhere"], "not there: nowhere/checkpoint/config.json"),
     ],
 )
