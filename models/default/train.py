@@ -181,7 +181,7 @@ class Chain:
             request = classifier_bank.Request(part, clips, copies, self.shape, self.device)
             classifier_bank.build(out / "bank", self.data / "atlas.npz", self.out / "vae", request)
         small = {"widths": (8, 16, 32), "depth": 1} if self.plan["preset"] == "XXS" else {}
-        options = ClassifierOptions(batch=8 if small else 32)
+        options = ClassifierOptions(batch=8 if small else 16)
         config = ClassifierConfig(*self.shape, **small)
         run = Run(ClassifierTrainer(out, options, config, self.device), out, budget, self.schedule())
         run.resume()

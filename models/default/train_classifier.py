@@ -28,7 +28,7 @@ REVERSED = {**MIRRORED, "rising": "falling", "growing": "shrinking", "zoom in": 
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    batch: int = 32
+    batch: int = 16
     lr: float = 0.01  # of Muon
     adam: float = 1e-3
     flat: float = 0.3

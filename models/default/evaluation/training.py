@@ -67,7 +67,7 @@ def commands(t: Training) -> list[str]:
     sizes += "".join(f" --{k.replace('_', '-')}" for k in ("compile", "decoder_only") if p[k])
     if p["steps"] is not None:
         return [f"{base} --steps {p['steps']} {sizes} --device {p['device']}"]
-    out = []
+    out: list[str] = []
     for s in t.stages:
         minutes = p["minutes"].get(s.name, s.minutes)
         more = f" {sizes} --device {p['device']}" if not out else ""
