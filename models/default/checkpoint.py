@@ -1,9 +1,9 @@
-"""Reading and writing checkpoints.
+"""Reading and writing checkpoints in safetensors.
 
 A *packed* checkpoint is a directory with what inference needs: config.json, dit.safetensors (keys `dit.*`
-and `text.*`), vae.safetensors, tokenizer.model. A *training state* is one file with everything that is
-needed to go on exactly. Both are written under a temporary name and renamed when whole, so that a kill or
-a full disk never leaves half a file under the real name.
+and `text.*`), vae.safetensors, tokenizer.model. An autoencoder by itself is a directory with vae.json and
+vae.safetensors. Files are written under a temporary name and renamed when whole, so that a kill or a full disk
+never leaves half a file under the real name. Training states are in state.py.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .dit import Attention, DiT, DiTConfig, TextEncoder, fused_attention
-from .vae import VAE, VAEConfig
-
-
-class ConfigMismatch(ValueError):
-    """A checkpoint of another configuration; the message names what differs."""
+from .latents import encoder_digest
+from .state import write_json
+from .vae import VAE, VAEConfig, read_config
 
 
 @dataclass(frozen=True)
@@ -68,50 +66,36 @@ def write_packed(
     root = Path(path)
     root.mkdir(parents=True, exist_ok=True)
     for name, weights in (("dit", dit_and_text), ("vae", vae)):
-        target = root / f"{name}.safetensors"
-        save_file({k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}, f"{target}.part")
-        os.chmod(f"{target}.part", 0o644)  # safetensors makes it readable to the owner alone
-        os.replace(f"{target}.part", target)
+        write_weights(root / f"{name}.safetensors", weights, dtype)
     shutil.copyfile(tokenizer, root / "tokenizer.model.part")
     os.replace(root / "tokenizer.model.part", root / "tokenizer.model")
     write_json(root / "config.json", config)
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    part = f"{path}.part"
-    with open(part, "w") as f:
-        json.dump(value, f, indent=1)
-        f.write("\n")
-    os.replace(part, path)
+def write_weights(target: Path, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> None:
+    save_file({k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}, f"{target}.part")
+    os.chmod(f"{target}.part", 0o644)  # safetensors makes it readable to the owner alone
+    os.replace(f"{target}.part", target)
 
 
-def save_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
-    """Atomic: the old state stays whole until the new one is on the disk."""
-    part = f"{path}.part"
-    with open(part, "wb") as f:
-        torch.save(dict(state), f)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(part, path)
+def write_vae(path: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """about: the configuration and, under `options`, how it was trained."""
+    write_weights(path / "vae.safetensors", weights)
+    write_json(path / "vae.json", about)
 
 
-def load_state(path: str | os.PathLike[str], config: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]:
-    """A training state, refused where its `config` is not the given one."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    refuse_other(state["config"], config, str(path))
-    return state
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A file of weights, f32."""
+    return {k: v.float() for k, v in load_file(path).items()}
 
 
-def refuse_other(found: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> None:
-    differences = [
-        f"{k}: {found.get(k, 'absent')} there, {wanted.get(k, 'absent')} here"
-        for k in sorted(set(found) | set(wanted))
-        if plain(found.get(k)) != plain(wanted.get(k))
-    ]
-    if differences:
-        raise ConfigMismatch(f"{path} was made with another configuration ({'; '.join(differences)})")
+def load_vae(path: Path, device: str = "cpu") -> VAE:
+    """From a directory that write_vae filled."""
+    vae = VAE(read_config(path))
+    vae.load_state_dict(read_weights(path / "vae.safetensors"))
+    return vae.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def plain(value: Any) -> Any:
-    """Tuples and lists alike, as after a round trip through JSON."""
-    return json.loads(json.dumps(value))
+def encoder_hash(path: Path) -> str:
+    """Of the encoder in a vae.safetensors, see latents.encoder_digest."""
+    return encoder_digest(load_file(path))

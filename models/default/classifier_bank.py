@@ -20,9 +20,9 @@ from torch import Tensor
 
 from . import captions
 from .captions import Scene
+from .checkpoint import load_vae
 from .classifier import POOL
 from .dataset import Atlas, render
-from .latents import load_vae
 from .vae import VAE
 
 FIRST_SEED = {"train": 20_000_000, "held": 30_000_000}

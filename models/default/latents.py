@@ -8,39 +8,31 @@ hash of the encoder. The transformer is tied to that hash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
 from .captions import Scene
-from .checkpoint import save_state
 from .dataset import Clip, stream
-from .train_vae import read_config
+from .state import save_state
 from .vae import VAE
 
 OUTLIER = 8.0  # a clip whose normalised latents have a larger mean square costs the transformer many steps
 
 
-def encoder_hash(path: Path) -> str:
-    """Of the encoder in a vae.safetensors: what the latents depend on. A better decoder leaves it as it is."""
+def encoder_digest(weights: Mapping[str, Tensor]) -> str:
+    """Hash of the encoder among an autoencoder's weights: what the latents depend on. A better decoder leaves it
+    as it is."""
     digest = hashlib.sha256()
-    for name, value in sorted(load_file(path).items()):
+    for name, value in sorted(weights.items()):
         if name.startswith("encoder."):
-            digest.update(name.encode() + value.numpy().tobytes())
+            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def load_vae(path: Path, device: str = "cpu") -> VAE:
-    """From a directory with vae.json and vae.safetensors."""
-    vae = VAE(read_config(path))
-    vae.load_state_dict({k: v.float() for k, v in load_file(path / "vae.safetensors").items()})
-    return vae.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def latent_cover(cover: Tensor) -> Tensor:
@@ -95,16 +87,13 @@ def channel_weight(vae: VAE, z: Tensor, std: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class BankRequest:
     atlas: Path
-    vae: Path  # directory
     clips: int
     shape: tuple[int, int]  # frames, size
     workers: int
-    device: str = "cpu"
 
 
-def build(out: Path, request: BankRequest) -> dict[str, Any]:
+def build(out: Path, vae: VAE, request: BankRequest) -> dict[str, Any]:
     """Write OUT and return it."""
-    vae = load_vae(request.vae, request.device)
     seeds = range(request.clips)
     z, cover, scenes = encode(vae, stream(request.atlas, seeds, "train", request.shape, request.workers))
     mean, std = z[:2000].float().mean((0, 1, 3, 4)), z[:2000].float().std((0, 1, 3, 4))
@@ -116,7 +105,7 @@ def build(out: Path, request: BankRequest) -> dict[str, Any]:
         "std": std,
         "weight": channel_weight(vae, z[:8], std),
         "scenes": scenes,
-        "vae": encoder_hash(request.vae / "vae.safetensors"),
+        "vae": encoder_digest(vae.state_dict()),
         "largest": square.max().item(),
         "outliers": int((square > OUTLIER).sum()),
     }

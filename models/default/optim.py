@@ -12,33 +12,50 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
-    """Newton-Schulz orthogonalisation of a matrix, computed in bf16."""
+    """Newton-Schulz orthogonalisation of matrices [..., a, b], computed in bf16."""
     x = g.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
-        a = x @ x.T
+        a = x @ x.mT
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon:
-    """Nesterov momentum, orthogonalised per weight matrix (convolutions flattened to [out, in*k*k])."""
+    """Nesterov momentum, orthogonalised per weight matrix (convolutions flattened to [out, in*k*k]). On a GPU
+    matrices of one shape are handled together, since each alone is too small to fill it."""
 
     def __init__(self, params: Iterable[Tensor], momentum: float = 0.95, decay: float = 0.01):
         self.params, self.momentum, self.decay = list(params), momentum, decay
         self.buffers = [torch.zeros_like(p) for p in self.params]
+        groups: dict[Any, list[int]] = {}
+        for k, p in enumerate(self.params):
+            groups.setdefault(tuple(p.shape) if p.is_cuda else k, []).append(k)
+        self.groups = list(groups.values())
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        for p, b in zip(self.params, self.buffers, strict=True):
-            if p.grad is None:
-                continue
-            b.mul_(self.momentum).add_(p.grad)
-            u = orthogonal((p.grad + self.momentum * b).flatten(1))
-            p.mul_(1 - lr * self.decay)
-            p.add_(u.reshape(p.shape).to(p.dtype), alpha=-lr * max(1.0, u.shape[0] / u.shape[1]) ** 0.5)
+        for group in self.groups:
+            members = [k for k in group if self.params[k].grad is not None]
+            if members:
+                self._step(members, lr)
+
+    def _step(self, members: list[int], lr: float) -> None:
+        params, buffers = ([v[k] for k in members] for v in (self.params, self.buffers))
+        grads = [p.grad for p in params]
+        torch._foreach_mul_(buffers, self.momentum)
+        torch._foreach_add_(buffers, grads)
+        ahead = torch._foreach_add(grads, buffers, alpha=self.momentum)
+        if len(ahead) > 1:
+            u = list(orthogonal(torch.stack([v.flatten(1) for v in ahead])))
+        else:
+            u = [orthogonal(ahead[0].flatten(1))]
+        torch._foreach_mul_(params, 1 - lr * self.decay)
+        size = -lr * max(1.0, u[0].shape[0] / u[0].shape[1]) ** 0.5
+        torch._foreach_add_(params, [v.reshape(p.shape).to(p.dtype) for v, p in zip(u, params, strict=True)], alpha=size)
+        for p in params:
             p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,8 +78,8 @@ class Average:
     def update(self, module: nn.Module) -> None:
         self.updates += 1
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for k, v in module.state_dict().items():
-            self.weights[k].lerp_(v.float(), 1 - d)
+        own = module.state_dict()
+        torch._foreach_lerp_(list(self.weights.values()), [own[k].float() for k in self.weights], 1 - d)
 
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:

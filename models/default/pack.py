@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .captions import NAMES
-from .checkpoint import write_packed
+from .checkpoint import encoder_hash, write_packed
 from .dataset import FPS
-from .latents import encoder_hash, open_bank
-from .train_vae import read_config
+from .latents import open_bank
+from .vae import read_config
 
 SAMPLER = {"steps": 30, "shift": 5.0, "guidance": 5.0}
 

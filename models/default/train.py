@@ -22,13 +22,14 @@ from typing import Any
 import torch
 
 from . import captions, classifier_bank, dataset, latents, tokenizer
-from .checkpoint import refuse_other, write_json
+from .checkpoint import encoder_hash, load_vae, read_weights
 from .classifier import ClassifierConfig
 from .dit import PRESETS, default_config
 from .loop import Budget, Run, Schedule
 from .pack import Parts, pack
 from .sample import Pipeline, Sampler
 from .sheet import write_sheet
+from .state import refuse_other, write_json
 from .train_classifier import ClassifierOptions, ClassifierTrainer
 from .train_dit import DiTOptions, DiTTrainer, Phase, compile_blocks
 from .train_text import TextOptions, TextTrainer, gate
@@ -104,7 +105,7 @@ class Chain:
         trainer = VAETrainer(self.data, out, options, VAEConfig(latent_bound=5.0, **small), self.device)
         run = Run(trainer, out, self.budget("vae"), self.schedule())
         if not run.resume():
-            trainer.start(Path(self.plan["init"]) if self.plan["init"] else None)
+            trainer.start(read_weights(Path(self.plan["init"]) / "vae.safetensors") if self.plan["init"] else None)
         if run.budget.fraction(run.step) < 1:
             run.train()
 
@@ -113,12 +114,12 @@ class Chain:
         n = self.plan["latents"]
         if target.exists():
             bank = latents.open_bank(target)
-            if bank["vae"] == latents.encoder_hash(weights) and len(bank["z"]) == n:
+            if bank["vae"] == encoder_hash(weights) and len(bank["z"]) == n:
                 return
         self.say(f"rendering and encoding {n} clips")
         atlas = self.data / "atlas.npz"
-        request = latents.BankRequest(atlas, self.out / "vae", n, self.shape, self.workers, self.device)
-        bank = latents.build(target, request)
+        vae = load_vae(self.out / "vae", self.device)
+        bank = latents.build(target, vae, latents.BankRequest(atlas, n, self.shape, self.workers))
         self.say(f"latents {tuple(bank['z'].shape)}, largest mean square {bank['largest']:.2f}, "
                  f"{bank['outliers']} outliers")  # fmt: skip
 
@@ -162,7 +163,7 @@ class Chain:
         def publish() -> None:
             """The averaged weights as a packed checkpoint, and a sheet made with them."""
             target = self.out / "checkpoint"
-            pack(target, trainer.average.weights, config.to_dict(), run.step, parts)
+            pack(target, trainer.averages().weights, config.to_dict(), run.step, parts)
             pipe = Pipeline(str(target), self.device)
             sampler = Sampler(steps=4 if self.plan["preset"] == "XXS" else 20)
             write_sheet(list(pipe.decode(pipe.latents(SHEET, sampler))), target / "sheet.png")

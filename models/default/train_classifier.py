@@ -7,7 +7,6 @@ way.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch import Tensor
 from .captions import FIELDS, Scene
 from .classifier import OPPOSITE, ClassifierConfig, VideoClassifier, save, targets
 from .classifier_bank import ClassifierBank
+from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
 
 MIRRORED = {"left to right": "right to left", "pan left": "pan right"}
@@ -56,28 +56,27 @@ def played_backwards(s: Scene) -> Scene:
     return swapped(s, REVERSED)
 
 
-class ClassifierTrainer:
+class ClassifierTrainer(Trainer):
     """Reads OUT/bank, leaves OUT/classifier.safetensors and classifier.json."""
 
     def __init__(self, out: Path, options: ClassifierOptions, config: ClassifierConfig, device: str = "cpu"):
-        self.o, self.device, self.out, self.cfg = options, device, out, config
+        self.o, self.out, self.cfg = options, out, config
         self.bank, self.held = (ClassifierBank.open(out / "bank", part) for part in ("train", "held"))
         torch.manual_seed(options.seed)
-        self.model = VideoClassifier(config).to(device).to(memory_format=torch.channels_last)
-        named = list(self.model.named_parameters())
+        model = VideoClassifier(config).to(device).to(memory_format=torch.channels_last)
+        named = list(model.named_parameters())
         big = [p for n, p in named if p.ndim >= 2 and not n.startswith(("stem", "pos", "registers", "read"))]
         ids = {id(p) for p in big}
-        self.rest = [p for _, p in named if id(p) not in ids]
-        self.muon = Muon(big)
-        self.adam = torch.optim.AdamW(self.rest, lr=options.adam, betas=(0.9, 0.98), weight_decay=0.0)
-        self.average = Average(self.model, options.average)
-        self.last: dict[str, Any] = {"samples": 0}
+        rest = [p for _, p in named if id(p) not in ids]
+        adam = torch.optim.AdamW(rest, lr=options.adam, betas=(0.9, 0.98), weight_decay=0.0)
+        average = Average(model, options.average)
+        super().__init__(model, device, Optimisers(adam, rest, Muon(big), options.lr, average))
 
     def config(self) -> dict[str, Any]:
         return self.cfg.to_dict()
 
-    def autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
+    def factor(self, step: int, fraction: float) -> float:
+        return schedule(fraction, step, 50, self.o.flat)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """-> pooled frames [B, T, 3, S/2, S/2] f32 in about [0, 1], classes [B, fields]"""
@@ -111,31 +110,6 @@ class ClassifierTrainer:
         self.last = {"samples": len(x), **{f: round(v.item(), 3) for f, v in zip(FIELDS, losses, strict=True)}}
         return torch.stack(losses).mean().detach()
 
-    def update(self, step: int, fraction: float) -> None:
-        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
-        factor = schedule(fraction, step, 50, self.o.flat)
-        self.muon.step(self.o.lr * factor)
-        for g in self.adam.param_groups:
-            g["lr"] = self.o.adam * factor
-        self.adam.step()
-        self.discard()
-        self.average.update(self.model)
-
-    def discard(self) -> None:
-        for p in self.model.parameters():
-            p.grad = None
-
-    def state(self) -> dict[str, Any]:
-        parts = {"model": self.model, "muon": self.muon, "adam": self.adam, "average": self.average}
-        return {k: v.state_dict() for k, v in parts.items()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        for k, v in (("model", self.model), ("muon", self.muon), ("adam", self.adam), ("average", self.average)):
-            v.load_state_dict(state[k])
-
-    def describe(self) -> dict[str, Any]:
-        return self.last
-
     @torch.no_grad()
     def right(self, clips: np.ndarray) -> Tensor:
         """Which fields of the held-out clips are read right, bool [N, fields]"""
@@ -150,7 +124,7 @@ class ClassifierTrainer:
         """Accuracies of the averaged weights, as they are shipped (bf16), and their file."""
         pair = torch.tensor([s["second"] is not None for s in self.held.scenes])
         accuracy: dict[str, dict[str, float]] = {}
-        with self.average.applied(self.model):
+        with self.averages().applied(self.model):
             own = {k: v.clone() for k, v in self.model.state_dict().items()}
             self.model.load_state_dict({k: v.bfloat16().float() for k, v in own.items()})
             for kind, clips in (("rendered", self.held.rendered), ("round_trip", self.held.copies)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -20,9 +19,9 @@ from torch import Tensor, nn
 from .captions import canonical, held_out
 from .dit import Block, DiT, DiTConfig, TextEncoder, fused_attention, grid_coords, plain_attention, to_tokens
 from .latents import OUTLIER, mean_square
+from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
-from .tokenizer import Tokenizer
-from .train_text import attribute_loss, word
+from .train_text import Tokenizer, attribute_loss, word
 
 
 @dataclass(frozen=True)
@@ -92,18 +91,18 @@ class Batch:
     noise: Tensor
 
 
-class DiTTrainer:
+class DiTTrainer(Trainer):
     def __init__(self, config: DiTConfig, bank: dict[str, Any], tokenizer: Tokenizer, options: DiTOptions, device: str):
-        self.o, self.device, self.tokenizer, self.cfg = options, device, tokenizer, config
+        self.o, self.tokenizer, self.cfg = options, tokenizer, config
+        self.device = device
         self._read(bank)
         torch.manual_seed(options.seed)
-        self.model = Model(config, device).to(device)
-        big, self.rest = parameter_groups(self.model)
-        self.muon = Muon(big)
-        self.adam = torch.optim.AdamW(self.rest, lr=options.adam, betas=(0.9, 0.98), weight_decay=0.0)
-        self.average = Average(self.model, options.average)
+        model = Model(config, device).to(device)
+        big, rest = parameter_groups(model)
+        adam = torch.optim.AdamW(rest, lr=options.adam, betas=(0.9, 0.98), weight_decay=0.0)
+        average = Average(model, options.average)
+        super().__init__(model, device, Optimisers(adam, rest, Muon(big), options.lr, average))
         self.after: Callable[[], None] = lambda: None  # called after each evaluation (pack, sheet)
-        self.last: dict[str, Any] = {"samples": 0}
 
     def _read(self, bank: dict[str, Any]) -> None:
         if any(held_out(s) for s in bank["scenes"]):
@@ -126,13 +125,13 @@ class DiTTrainer:
             self.model.load_state_dict(init)
         elif text is not None:
             self.model.text.load_state_dict(text)
-        self.average = Average(self.model, self.o.average)
+        self.restart_average()
 
     def config(self) -> dict[str, Any]:
         return {**self.cfg.to_dict(), "vae": self.vae}
 
-    def autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
+    def factor(self, step: int, fraction: float) -> float:
+        return schedule(fraction, step, self.o.warm, self.o.flat)
 
     def normalised(self, index: Tensor) -> Tensor:
         return (self.z[index].float() - self.mean) / self.std
@@ -168,34 +167,8 @@ class DiTTrainer:
         error = ((v.float() - (b.noise - b.x)).pow(2) * self.channel).mean(-1)
         loss = (error * b.weight).mean() / b.weight.mean()
         (loss + self.o.attributes * attributes).backward()
-        self.last = {"samples": phase.batch, "frames": phase.frames or self.frames, "attributes": attributes.item()}
+        self.last = {"samples": len(b.t), "frames": phase.frames or self.frames, "attributes": attributes.detach()}
         return loss.detach()
-
-    def update(self, step: int, fraction: float) -> None:
-        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
-        factor = schedule(fraction, step, self.o.warm, self.o.flat)
-        self.muon.step(self.o.lr * factor)
-        for g in self.adam.param_groups:
-            g["lr"] = self.o.adam * factor
-        self.adam.step()
-        self.discard()
-        self.average.update(self.model)
-        self.last["lr"] = factor
-
-    def discard(self) -> None:
-        for p in self.model.parameters():
-            p.grad = None
-
-    def state(self) -> dict[str, Any]:
-        parts = {"model": self.model, "muon": self.muon, "adam": self.adam, "average": self.average}
-        return {k: v.state_dict() for k, v in parts.items()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        for k, v in (("model", self.model), ("muon", self.muon), ("adam", self.adam), ("average", self.average)):
-            v.load_state_dict(state[k])
-
-    def describe(self) -> dict[str, Any]:
-        return self.last
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
@@ -204,7 +177,7 @@ class DiTTrainer:
         g = torch.Generator().manual_seed(1)
         noise = torch.randn(n, len(self.full), self.cfg.channels, generator=g)
         t, out = torch.linspace(0.05, 0.95, n), []
-        with self.average.applied(self.model), torch.compiler.set_stance("force_eager"):
+        with self.averages().applied(self.model), torch.compiler.set_stance("force_eager"):
             for k in range(0, n, 24):
                 part = self.validation[k : k + 24]
                 x, e = to_tokens(self.normalised(part)).to(self.device), noise[k : k + 24].to(self.device)

@@ -5,8 +5,7 @@ to listen. A gate then asks for what the attribute loss hardly notices: directio
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,11 @@ from torch import Tensor
 from . import captions
 from .captions import FIELDS, Scene
 from .dit import DiTConfig, TextEncoder
+from .loop import Optimisers, Trainer
 from .optim import schedule
-from .tokenizer import Tokenizer
 
 GATE = 0.99
+Tokenizer = Callable[[Sequence[str]], Tensor]  # texts -> ids i64 [B, length], see tokenizer.py
 
 
 class GateFailed(RuntimeError):
@@ -46,62 +46,50 @@ def word(scenes: Sequence[Scene], rng: random.Random, empty: float) -> tuple[lis
     return texts, classes
 
 
+def draw_texts(rng: random.Random, o: TextOptions) -> tuple[list[str], list[list[int]]]:
+    """The captions of one batch and their labels."""
+    n = round(o.batch * o.order)
+    texts, classes = word([captions.scene(rng, "any") for _ in range(o.batch - n)], rng, o.empty)
+    for _ in range(n):
+        text, labels = captions.order_only(rng)
+        texts.append(text)
+        classes.append(labels)
+    return texts, classes
+
+
 def attribute_loss(text: TextEncoder, embedding: Tensor, classes: Tensor) -> Tensor:
     """classes i64 [B, fields]"""
     losses = [F.cross_entropy(p.float(), classes[:, i]) for i, p in enumerate(text.attributes(embedding))]
     return torch.stack(losses).mean()
 
 
-class TextTrainer:
+class TextTrainer(Trainer):
     def __init__(self, config: DiTConfig, tokenizer: Tokenizer, options: TextOptions, device: str = "cpu"):
-        self.o, self.device, self.tokenizer, self.cfg = options, device, tokenizer, config
+        self.o, self.tokenizer, self.cfg = options, tokenizer, config
         torch.manual_seed(options.seed)
-        self.model = TextEncoder(config).to(device)
-        self.adam = torch.optim.AdamW(self.model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.0)
-        self.last: dict[str, Any] = {"samples": 0}
+        model = TextEncoder(config).to(device)
+        adam = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.0)
+        super().__init__(model, device, Optimisers(adam, list(model.parameters())))
 
     def config(self) -> dict[str, Any]:
         names = ("text_dim", "text_depth", "text_heads", "vocab", "length", "classes", "text_pos_std")
         return {k: getattr(self.cfg, k) for k in names}
 
-    def autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
+    def factor(self, step: int, fraction: float) -> float:
+        return schedule(fraction, step, warm=30, flat=0.3)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """-> ids i64 [B, length], classes i64 [B, fields]"""
+        texts, classes = draw_texts(random.Random(f"text-{self.o.seed}-{step}"), self.o)
+        return self.tokenizer(texts).to(self.device), torch.tensor(classes, device=self.device)
 
     def loss(self, step: int, fraction: float) -> Tensor:
-        rng = random.Random(f"text-{self.o.seed}-{step}")
-        n = round(self.o.batch * self.o.order)
-        scenes = [captions.scene(rng, "any") for _ in range(self.o.batch - n)]
-        texts, classes = word(scenes, rng, self.o.empty)
-        for _ in range(n):
-            text, labels = captions.order_only(rng)
-            texts.append(text)
-            classes.append(labels)
+        ids, classes = self.batch(step)
         with self.autocast():
-            embedding = self.model(self.tokenizer(texts).to(self.device))
-            loss = attribute_loss(self.model, embedding, torch.tensor(classes, device=self.device))
+            loss = attribute_loss(self.model, self.model(ids), classes)
         loss.backward()
-        self.last = {"samples": self.o.batch}
+        self.last = {"samples": len(ids)}
         return loss.detach()
-
-    def update(self, step: int, fraction: float) -> None:
-        for g in self.adam.param_groups:
-            g["lr"] = self.o.lr * schedule(fraction, step, warm=30, flat=0.3)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.adam.step()
-        self.discard()
-
-    def discard(self) -> None:
-        self.adam.zero_grad(set_to_none=True)
-
-    def state(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "adam": self.adam.state_dict()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.adam.load_state_dict(state["adam"])
-
-    def describe(self) -> dict[str, Any]:
-        return self.last
 
     def evaluate(self) -> dict[str, Any]:
         return {"order": order_accuracy(self.model, self.tokenizer), **field_accuracy(self.model, self.tokenizer)}

@@ -6,8 +6,6 @@ several times: unweighted, it is mostly background and moving sprites stay smear
 
 from __future__ import annotations
 
-import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .checkpoint import write_json
+from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
 from .sheet import write_sheet
 from .vae import VAE, VAEConfig
@@ -92,102 +89,86 @@ def decibels(mse: Tensor) -> Tensor:
     return -10 * torch.log10(mse.clamp(min=1e-8))
 
 
-class VAETrainer:
-    def __init__(self, data: Path, out: Path, options: VAEOptions, config: VAEConfig, device: str = "cpu"):
-        self.o, self.device, self.out = options, device, out
-        self.bank, self.held = Bank.open(data, "train"), Bank.open(data, "held", 24)
-        torch.manual_seed(options.seed)
-        self.model = VAE(config)
-        self.model.to(device).to(memory_format=torch.channels_last)
-        self._build_optimisers()
-        self.last: dict[str, Any] = {"samples": 0}
+def build_optimisers(m: VAE, o: VAEOptions) -> Optimisers:
+    if o.decoder_only:
+        m.encoder.requires_grad_(False)
+    ends = (m.encoder.lin, m.encoder.stem, m.encoder.out, m.decoder.lin, m.decoder.out)
+    at_ends = {id(p) for layer in ends for p in layer.parameters()}
+    linear = [p for layer in (m.encoder.lin, m.decoder.lin) for p in layer.parameters()]
+    big = [p for p in m.parameters() if p.ndim == 4 and id(p) not in at_ends]
+    taken = {id(p) for p in big + linear}
+    rest = [p for p in m.parameters() if id(p) not in taken]
+    # The linear codec is a strong start; it moves slowly.
+    groups = [{"params": rest, "lr": o.adam}, {"params": linear, "lr": o.adam / 10}]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
+    return Optimisers(adam, rest + linear, Muon(big), o.lr, Average(m, o.average))
 
-    def start(self, init: Path | None) -> None:
+
+class VAETrainer(Trainer):
+    """Reads the clip bank in DATA, leaves vae.json, vae.safetensors and reconstructions.png in OUT."""
+
+    def __init__(self, data: Path, out: Path, options: VAEOptions, config: VAEConfig, device: str = "cpu"):
+        self.o, self.out = options, out
+        self.open(data)
+        torch.manual_seed(options.seed)
+        model = VAE(config)
+        model.to(device).to(memory_format=torch.channels_last)
+        super().__init__(model, device, build_optimisers(model, options))
+
+    def open(self, data: Path) -> None:
+        self.bank, self.held = Bank.open(data, "train"), Bank.open(data, "held", 24)
+
+    def start(self, init: dict[str, Tensor] | None) -> None:
+        """From weights, or from the principal components of the clips."""
         if init is None:
             self.model.init_pca(torch.from_numpy(np.array(self.bank.clips[:250])))
         else:
-            self.model.load_state_dict({k: v.float() for k, v in load_file(init / "vae.safetensors").items()})
-        self.average = Average(self.model, self.o.average)
-
-    def _build_optimisers(self) -> None:
-        m, o = self.model, self.o
-        if o.decoder_only:
-            m.encoder.requires_grad_(False)
-        ends = (m.encoder.lin, m.encoder.stem, m.encoder.out, m.decoder.lin, m.decoder.out)
-        at_ends = {id(p) for layer in ends for p in layer.parameters()}
-        linear = [p for layer in (m.encoder.lin, m.decoder.lin) for p in layer.parameters()]
-        big = [p for p in m.parameters() if p.ndim == 4 and id(p) not in at_ends]
-        taken = {id(p) for p in big + linear}
-        rest = [p for p in m.parameters() if id(p) not in taken]
-        self.muon = Muon(big)
-        # The linear codec is a strong start; it moves slowly.
-        groups = [{"params": rest, "base": o.adam}, {"params": linear, "base": o.adam / 10}]
-        self.adam = torch.optim.AdamW(groups, lr=o.adam, betas=(0.9, 0.98), weight_decay=0.0)
-        self.clipped = rest + linear
-        self.average = Average(m, o.average)
+            self.model.load_state_dict(init)
+        self.restart_average()
 
     def config(self) -> dict[str, Any]:
         return self.model.cfg.to_dict()
 
-    def autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
+    def factor(self, step: int, fraction: float) -> float:
+        return schedule(fraction, step, 50, self.o.flat)
+
+    def batch(self, step: int, whole: bool) -> tuple[Tensor, Tensor]:
+        """-> frames [n, T, 3, S, S] f32 in [0, 1], sprite cover [n, T, 1, S, S] f32 in [0, 1]"""
+        x, cover = draw_crops(self.bank, self.o, step, whole)
+        return x.to(self.device).float() / 255, cover.to(self.device).float() / 255
 
     def loss(self, step: int, fraction: float) -> Tensor:
-        x, cover = draw_crops(self.bank, self.o, step, whole=fraction >= 1 - self.o.full)
-        x = x.to(self.device).float() / 255
+        x, cover = self.batch(step, whole=fraction >= 1 - self.o.full)
         # One pixel wider than the sprite: the edge is where smearing shows.
-        near = F.max_pool2d(cover.to(self.device).float().flatten(0, 1) / 255, 3, 1, 1).unflatten(0, cover.shape[:2])
+        near = F.max_pool2d(cover.flatten(0, 1), 3, 1, 1).unflatten(0, cover.shape[:2])
         weight = 1 + self.o.sprite * near
-        g = torch.Generator().manual_seed(self.o.seed * 1_000_003 + step)
+        g = torch.Generator(self.device).manual_seed(self.o.seed * 1_000_003 + step)
         with self.autocast():
             raw = self.model.encoder.unbounded(x)
             z = self.model.encoder.limit(raw.float())
-            noise = torch.randn(z.shape, generator=g).to(self.device)
-            amount = self.o.noise * torch.rand(len(z), 1, 1, 1, 1, generator=g).to(self.device)
+            noise = torch.randn(z.shape, generator=g, device=self.device)
+            amount = self.o.noise * torch.rand(len(z), 1, 1, 1, 1, generator=g, device=self.device)
             y = self.model.decoder(z + amount * z.detach().std((0, 1, 3, 4), keepdim=True) * noise)
         loss = reconstruction_loss(y.float(), x, weight / weight.mean())
         axes = (0, 1, 3, 4)
         scale = z.mean(axes).pow(2).mean() + (z.std(axes) - 1).pow(2).mean()
         far = (raw.float().abs() - self.o.limit).clamp(min=0).pow(2).mean()
         (loss + 1e-3 * scale + 1e-2 * far).backward()
-        self.last = {"samples": len(x), "z_max": raw.detach().abs().max().item()}
+        self.last = {"samples": len(x), "z_max": raw.detach().abs().max()}
         return loss.detach()
 
-    def update(self, step: int, fraction: float) -> None:
-        torch.nn.utils.clip_grad_norm_(self.clipped, 1.0)
-        factor = schedule(fraction, step, 50, self.o.flat)
-        self.muon.step(self.o.lr * factor)
-        for g in self.adam.param_groups:
-            g["lr"] = g["base"] * factor
-        self.adam.step()
-        self.discard()
-        self.average.update(self.model)
-        self.last["lr"] = factor
-
-    def discard(self) -> None:
-        for p in self.model.parameters():
-            p.grad = None
-
-    def state(self) -> dict[str, Any]:
-        parts = {"model": self.model, "muon": self.muon, "adam": self.adam, "average": self.average}
-        return {k: v.state_dict() for k, v in parts.items()}
-
     def load(self, state: dict[str, Any]) -> None:
-        for k, v in (("model", self.model), ("muon", self.muon), ("adam", self.adam), ("average", self.average)):
-            v.load_state_dict(state[k])
+        super().load(state)
         if self.o.decoder_only:
             # The latents in use came from the averaged encoder: that is the one to keep, to the last bit.
-            averaged = {k: v for k, v in self.average.weights.items() if k.startswith("encoder.")}
+            averaged = {k: v for k, v in self.averages().weights.items() if k.startswith("encoder.")}
             self.model.load_state_dict({**self.model.state_dict(), **averaged})
-
-    def describe(self) -> dict[str, Any]:
-        return self.last
 
     @torch.no_grad()
     def reconstruct(self, clips: np.ndarray) -> Tensor:
         """Clips [N, T, 3, H, W] u8 -> the same through the codec, averaged weights, f32 in [0, 1]."""
         out = []
-        with self.average.applied(self.model):
+        with self.averages().applied(self.model):
             for c in clips:
                 x = torch.from_numpy(np.array(c[None])).to(self.device).float() / 255
                 with self.autocast():
@@ -203,10 +184,9 @@ class VAETrainer:
 
     def write(self, y: Tensor) -> None:
         """The averaged weights for the next stage, and a sheet of originals beside reconstructions."""
-        weights = {k: v.contiguous().cpu() for k, v in self.average.weights.items()}
-        save_file(weights, str(self.out / "vae.safetensors.part"))
-        (self.out / "vae.safetensors.part").replace(self.out / "vae.safetensors")
-        write_json(self.out / "vae.json", {**self.config(), "options": asdict(self.o)})
+        from .checkpoint import write_vae  # here alone: a machine that only trains has no safetensors
+
+        write_vae(self.out, self.averages().weights, {**self.config(), "options": asdict(self.o)})
         pairs = []
         for clip, copy in zip(self.held.clips[:12], y, strict=False):
             copy = (copy * 255).round().to(torch.uint8)
@@ -226,8 +206,3 @@ def psnr_report(x: Tensor, y: Tensor, cover: Tensor) -> dict[str, float]:
     every = decibels(error.mean((2, 3)))
     figures = {"psnr": every, "first": every[:, 0], "sprite": sprite, "elsewhere": elsewhere}
     return {k: round(v.mean().item(), 3) for k, v in figures.items()}
-
-
-def read_config(path: Path) -> VAEConfig:
-    values = json.loads((path / "vae.json").read_text())
-    return VAEConfig.from_dict({k: v for k, v in values.items() if k != "options"})

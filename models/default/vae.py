@@ -9,7 +9,9 @@ A linear codec (PCA of 16x16x4 blocks) runs in parallel to the convolutions, whi
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +38,12 @@ class VAEConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def read_config(path: Path) -> VAEConfig:
+    """From the vae.json of a training or of a packed autoencoder."""
+    values = json.loads((path / "vae.json").read_text())
+    return VAEConfig.from_dict({k: v for k, v in values.items() if k != "options"})
 
 
 class ResBlock(nn.Module):

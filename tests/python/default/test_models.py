@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.default.checkpoint import ConfigMismatch, load_state, save_state
 from models.default.dit import DiT, DiTConfig, TextEncoder, default_config, grid_coords
+from models.default.state import ConfigMismatch, load_state, save_state
 from models.default.vae import VAE, VAEConfig
 
 TINY_VAE = VAEConfig(enc=(8, 8, 8, 8), dec=(8, 8, 8, 8), latent_bound=5.0)

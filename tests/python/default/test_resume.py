@@ -17,11 +17,11 @@ import torch
 from conftest import ROOT
 
 from models.default import captions, tokenizer
-from models.default.checkpoint import ConfigMismatch
+from models.default.checkpoint import encoder_hash
 from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
-from models.default.latents import encoder_hash
 from models.default.loop import BadBatches, Budget, Run, Schedule
+from models.default.state import ConfigMismatch
 from models.default.train_dit import DiTOptions, DiTTrainer, Phase
 from models.default.train_text import TextOptions, TextTrainer
 from models.default.train_vae import VAEOptions, VAETrainer
