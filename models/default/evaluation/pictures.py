@@ -31,10 +31,11 @@ class Pictures:
 
 def strip(clip: Tensor, times: Sequence[int], scale: float) -> Image.Image:
     """Frames of a clip [T, 3, H, W] u8 side by side."""
-    row = torch.cat([clip[t] for t in times], 2)
+    frames = torch.stack([clip[t] for t in times])
     if scale != 1:
-        height, width = (round(n * scale) for n in row.shape[1:])
-        row = F.interpolate(row[None].float(), (height, width), mode="bilinear", antialias=True)[0].round().byte()
+        size = [round(n * scale) for n in frames.shape[2:]]
+        frames = F.interpolate(frames.float(), size, mode="bilinear", antialias=True).round().byte()
+    row = torch.cat(list(F.pad(frames, (0, 2), value=BACKGROUND)), 2)[..., :-2]
     return Image.fromarray(row.permute(1, 2, 0).numpy())
 
 
