@@ -12,38 +12,10 @@ import json
 import random
 from pathlib import Path
 
+from .subjects import HELD_SUBJECTS, SUBJECTS
+
 Scene = dict[str, str | None]
 
-# name -> (emoji code point, synonyms); sprites face left (dataset.MIRRORED). Chosen for shapes that a 64-fold
-# code can hold: glyphs of fine high contrast (striped fish, bus, ladybird) cost 2 to 5 dB under the sprite.
-SUBJECTS: dict[str, tuple[int, list[str]]] = {
-    "fox": (0x1F98A, ["fox", "red fox"]),
-    "cat": (0x1F408, ["cat", "kitten", "kitty"]),
-    "rabbit": (0x1F407, ["rabbit", "bunny", "hare"]),
-    "elephant": (0x1F418, ["elephant"]),
-    "penguin": (0x1F427, ["penguin"]),
-    "dolphin": (0x1F42C, ["dolphin"]),
-    "whale": (0x1F433, ["whale"]),
-    "turtle": (0x1F422, ["turtle", "tortoise"]),
-    "duck": (0x1F986, ["duck", "mallard"]),
-    "frog": (0x1F438, ["frog", "toad"]),
-    "snail": (0x1F40C, ["snail", "slug"]),
-    "car": (0x1F697, ["car", "red car", "automobile"]),
-    "horse": (0x1F40E, ["horse", "pony", "stallion"]),
-    "train": (0x1F682, ["train", "locomotive", "steam train"]),
-    "rocket": (0x1F680, ["rocket", "spaceship"]),
-    "ufo": (0x1F6F8, ["ufo", "flying saucer"]),
-    "balloon": (0x1F388, ["balloon", "red balloon"]),
-    "apple": (0x1F34E, ["apple", "red apple"]),
-    "bear": (0x1F43B, ["bear", "brown bear"]),
-    "pumpkin": (0x1F383, ["pumpkin", "jack-o-lantern"]),
-}
-# Never trained on: they document what the model does with a subject that it has not seen.
-HELD_SUBJECTS: dict[str, tuple[int, list[str]]] = {
-    "owl": (0x1F989, ["owl"]),
-    "tractor": (0x1F69C, ["tractor"]),
-    "star": (0x2B50, ["star"]),
-}
 MOTIONS = {
     "left to right": [
         "moving from left to right",

@@ -28,10 +28,10 @@ from torch import Tensor
 from . import weather
 from .captions import ALL_SUBJECTS, SPRITES, Scene, canonical, scene
 from .scenery import LEFT, RIGHT, TINT, colour, layers
+from .subjects import MIRRORED, chosen
 
 SIZE, FRAMES, FPS = 128, 17, 12
 SPRITE = 96  # atlas pixels
-MIRRORED = ("rocket",)  # drawn facing right in the font; sprites face left here
 BRIGHTNESS = {"day": 1.0, "sunset": 0.8, "night": 0.55, "fog": 0.9}
 
 
@@ -73,7 +73,10 @@ class Atlas:
     def __init__(self, path: str | os.PathLike[str], device: torch.device | str = "cpu"):
         data = np.load(path)
         if list(data["names"]) != SPRITES:
-            raise ValueError(f"{path} holds other sprites than captions.py names; build it anew")
+            raise ValueError(
+                f"{path} holds other sprites than the subjects in use (BWCACHE_SUBJECTS={chosen()}); "
+                "build it anew, or name its list"
+            )
         rgba = torch.from_numpy(data["rgba"]).to(device).float() / 255
         self.levels = [rgba, F.avg_pool2d(rgba, 2), F.avg_pool2d(rgba, 4)]
 

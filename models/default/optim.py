@@ -54,7 +54,9 @@ class Muon:
             u = [orthogonal(ahead[0].flatten(1))]
         torch._foreach_mul_(params, 1 - lr * self.decay)
         size = -lr * max(1.0, u[0].shape[0] / u[0].shape[1]) ** 0.5
-        torch._foreach_add_(params, [v.reshape(p.shape).to(p.dtype) for v, p in zip(u, params, strict=True)], alpha=size)
+        torch._foreach_add_(
+            params, [v.reshape(p.shape).to(p.dtype) for v, p in zip(u, params, strict=True)], alpha=size
+        )
         for p in params:
             p.grad = None
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.default import captions, weather
+from models.default import captions, subjects, weather
 from models.default.captions import (
     FIELDS,
     HELD_PHRASES,
@@ -96,7 +96,8 @@ def test_weather_repeats_on_the_latent_raster(kind: str) -> None:
 def test_held_out_training_never_draws_a_held_pair() -> None:
     pairs = json.loads(HELD_FILE.read_text())
     motion, background = ({tuple(p) for p in pairs[k]} for k in ("subject_motion", "subject_background"))
-    assert {s for s, _ in motion} == {s for s, _ in background} == set(NAMES["subject"])
+    assert {s for s, _ in motion} == {s for s, _ in background} == set(subjects.LARGE)
+    assert set(NAMES["subject"]) == set(subjects.SMALL)
     for seed in range(20000):  # more seeds than any bank draws its scene from in the same way
         s = scene(random.Random(f"{seed}-train"), "train")
         for subject, action in ((s["subject"], s["motion"]), (s["second"], "still")):
@@ -176,3 +177,12 @@ def test_atlas_of_other_sprites_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", rgba=np.zeros((1, 4, 96, 96), np.uint8), names=["fox"])
     with pytest.raises(ValueError, match="build it anew"):
         Atlas(tmp_path / "a.npz")
+
+
+def test_subjects_large_list_continues_the_small_one() -> None:
+    small, large = list(subjects.SMALL), list(subjects.LARGE)
+    assert large[: len(small)] == small and 60 <= len(large) <= 100
+    words = [w for _, synonyms in {**subjects.LARGE, **subjects.HELD_SUBJECTS}.values() for w in synonyms]
+    assert len(words) == len(set(words)), "a word for two subjects"
+    with pytest.raises(ValueError, match=r"BWCACHE_SUBJECTS must be one of small, large \(got huge\)"):
+        subjects.chosen("huge")

@@ -33,4 +33,3 @@ def test_chain_finished_is_not_repeated_and_not_overwritten(chain: Path) -> None
     assert (chain / "dit" / "state.pt").stat().st_mtime_ns == before
     refused = train("--out", str(chain), "--steps", "20")
     assert refused.returncode != 0 and "--resume" in refused.stderr
-
