@@ -1,7 +1,7 @@
 #include "bundle/block.h"
 
 #include "base/check.h"
-#include "kernels/attention.h"
+#include "kernels/operators.h"
 #include "torchscript/call.h"
 #include "torchscript/signature.h"
 
@@ -52,7 +52,7 @@ at::Tensor Block::probe(const Hidden& hidden, const BlockInputs& inputs) const {
 StageResult Block::attend_stage(const Hidden& hidden, const BlockInputs& inputs) const {
   const std::vector<at::Tensor> parts = from_tuple(
       call(attention_->qkv, {to_tuple(hidden), inputs.modulation, inputs.context}, place_));
-  const at::Tensor attended = attend(parts[0], parts[1], parts[2]);
+  const at::Tensor attended = attention_operator(parts[0], parts[1], parts[2]);
   return to_result(call(attention_->out, {attended, inputs.modulation}, place_));
 }
 

@@ -27,7 +27,8 @@ class Block {
 
   [[nodiscard]] Hidden forward(const Hidden& hidden, const BlockInputs& inputs) const;
   [[nodiscard]] at::Tensor probe(const Hidden& hidden, const BlockInputs& inputs) const;
-  // The attention stage runs in C++ (kernels/attention.h); the others are methods of the code.
+  // The attention stage runs in C++ (bw::attention, kernels/attention.h); the others are methods of
+  // the code.
   [[nodiscard]] StageResult run_stage(std::size_t stage, const Hidden& hidden,
                                       const BlockInputs& inputs) const;
   [[nodiscard]] Hidden add_stage(std::size_t stage, const Hidden& hidden,

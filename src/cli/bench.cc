@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "run/generate.h"
 #include "run/options.h"
+#include "run/profile.h"
 #include "run/resolve.h"
 
 namespace bw {
@@ -21,6 +22,7 @@ struct BenchOptions {
   std::string arms;
   std::string prompts;
   std::string save;
+  bool profile = false;
   int warmup = 1;
   int repeat = 5;
 };
@@ -70,6 +72,12 @@ std::vector<std::string> read_prompts(const std::string& path) {
   return prompts;
 }
 
+void print_result(const BenchOptions& options, const TalkOptions& talk, const Json& result) {
+  if (!options.save.empty()) write_file(options.save, result.dump(1) + "\n");
+  const auto table = options.profile ? profile_table : bench_table;
+  std::cout << (talk.json ? result.dump(1) + "\n" : table(result));
+}
+
 void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   Request request = options.flags.request();
   BenchSetup setup;
@@ -89,9 +97,9 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   if (!options.save.empty()) check_writable(options.save);
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(plan, manifest);
-  const Json result = bench(*model, setup, *observer);
-  if (!options.save.empty()) write_file(options.save, result.dump(1) + "\n");
-  std::cout << (talk.json ? result.dump(1) + "\n" : bench_table(result));
+  print_result(
+      options, talk,
+      options.profile ? profile(*model, plan, *observer) : bench(*model, setup, *observer));
 }
 
 }  // namespace
@@ -115,6 +123,14 @@ std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
   app.add_option("--repeat", options->repeat, "rounds that are counted")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000))
+      ->group("Bench");
+  app.add_flag("--profile", options->profile,
+               "where the time of one step of the first plan goes, by operator")
+      ->excludes("--against")
+      ->excludes("--arms")
+      ->excludes("--prompts")
+      ->excludes("--warmup")
+      ->excludes("--repeat")
       ->group("Bench");
   app.add_option("--save", options->save, "write the result as JSON")->group("Bench");
   return [options, &talk] { run_bench(*options, talk); };

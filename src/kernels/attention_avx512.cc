@@ -107,7 +107,8 @@ BW_INLINE float softmax_row(Workspace& w, std::int64_t row, std::int64_t keys, f
     store(reinterpret_cast<BFloat16*>(w.weights + row * kKeys + i), e);
     total += e;
   }
-  const float before = w.top[row] > -__builtin_huge_valf() ? exp(splat(w.top[row] - now))[0] : 0.0F;
+  // Mostly the maximum stays where it is.
+  const float before = now == w.top[row] ? 1.0F : exp(splat(w.top[row] - now))[0];
   w.total[row] = w.total[row] * before + sum(total);
   w.top[row] = now;
   return before;

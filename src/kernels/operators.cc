@@ -1,6 +1,7 @@
 #include "kernels/operators.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/native/TypeProperties.h>
 #include <torch/library.h>
 
@@ -98,5 +99,12 @@ TORCH_LIBRARY_IMPL(bw, MkldnnCPU, library) { library.impl("linear", linear_op); 
 
 // The registrations above run when the program starts; this makes the linker keep the file.
 void register_operators() {}
+
+at::Tensor attention_operator(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  using Attention = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&);
+  static const auto found =
+      c10::Dispatcher::singleton().findSchemaOrThrow("bw::attention", "").typed<Attention>();
+  return found.call(q, k, v);
+}
 
 }  // namespace bw

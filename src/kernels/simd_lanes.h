@@ -67,26 +67,32 @@ BW_INLINE void store(T* p, Lanes v, std::int64_t n) {
 
 BW_INLINE Lanes splat(float value) { return Lanes{} + value; }
 BW_INLINE Lanes select(IntLanes mask, Lanes yes, Lanes no) {
-  return bits_of<Lanes>((bits_of<IntLanes>(yes) & mask) | (bits_of<IntLanes>(no) & ~mask));
+  return mask ? yes : no;
 }
 BW_INLINE Lanes larger(Lanes a, Lanes b) { return select(a > b, a, b); }
 BW_INLINE Lanes smaller(Lanes a, Lanes b) { return select(a < b, a, b); }
 
+// Lane i takes what lane i + n has, cyclically.
+template <int n>
+BW_INLINE Lanes rotated(Lanes v) {
+  const IntLanes first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return __builtin_shuffle(v, (first + n) & 15);
+}
+
 // In a fixed order, whatever the width of the registers.
 BW_INLINE float sum(Lanes v) {
-  float lane[kLanes];
-  store(lane, v);
-  for (std::int64_t width = kLanes / 2; width > 0; width /= 2) {
-    for (std::int64_t i = 0; i < width; ++i) lane[i] += lane[i + width];
-  }
-  return lane[0];
+  v += rotated<8>(v);
+  v += rotated<4>(v);
+  v += rotated<2>(v);
+  v += rotated<1>(v);
+  return v[0];
 }
 BW_INLINE float maximum(Lanes v) {
-  float lane[kLanes];
-  store(lane, v);
-  float result = lane[0];
-  for (std::int64_t i = 1; i < kLanes; ++i) result = lane[i] > result ? lane[i] : result;
-  return result;
+  v = larger(v, rotated<8>(v));
+  v = larger(v, rotated<4>(v));
+  v = larger(v, rotated<2>(v));
+  v = larger(v, rotated<1>(v));
+  return v[0];
 }
 
 // e^x by Cody and Waite's reduction and a polynomial of degree 6: relative error below 2e-7.

@@ -13,7 +13,9 @@ find_path(LibTorch_PREFIX NAMES include/ATen/ATen.h
 
 find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS "${LibTorch_PREFIX}/lib" NO_DEFAULT_PATH)
 find_library(LibTorch_C10_LIBRARY c10 HINTS "${LibTorch_PREFIX}/lib" NO_DEFAULT_PATH)
-mark_as_advanced(LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY)
+# The OpenMP runtime that libtorch_cpu itself uses: a second one in a process would bring a second pool of threads.
+find_library(LibTorch_OPENMP_LIBRARY NAMES libgomp.so.1 gomp HINTS "${LibTorch_PREFIX}/lib")
+mark_as_advanced(LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_OPENMP_LIBRARY)
 
 if(LibTorch_PREFIX AND EXISTS "${LibTorch_PREFIX}/version.py")
   file(STRINGS "${LibTorch_PREFIX}/version.py" _line REGEX "^__version__")
@@ -22,17 +24,20 @@ endif()
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
-  REQUIRED_VARS LibTorch_PREFIX LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY
+  REQUIRED_VARS LibTorch_PREFIX LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_OPENMP_LIBRARY
   VERSION_VAR LibTorch_VERSION
   REASON_FAILURE_MESSAGE "run third_party/setup, or pass -DLibTorch_PREFIX=<folder with include/ATen/ATen.h>")
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
   add_library(LibTorch::torch INTERFACE IMPORTED)
   # -idirafter: torch carries its own fmt/, which must not shadow the system's.
+  # -fopenmp: without it at::parallel_for, a template in a header, compiles to a plain loop.
   target_compile_options(LibTorch::torch INTERFACE
+    -fopenmp
     "SHELL:-idirafter ${LibTorch_PREFIX}/include"
     "SHELL:-idirafter ${LibTorch_PREFIX}/include/torch/csrc/api/include")
-  target_link_libraries(LibTorch::torch INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
+  target_link_libraries(LibTorch::torch INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}"
+    "${LibTorch_OPENMP_LIBRARY}")
   target_link_options(LibTorch::torch INTERFACE
     -Wl,--as-needed "-Wl,-rpath,${LibTorch_PREFIX}/lib" "-Wl,-rpath-link,${LibTorch_PREFIX}/lib"
     # libtorch_cpu needs CUPTI and the CUDA runtime; it finds them through its own run path.

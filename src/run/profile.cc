@@ -1,0 +1,164 @@
+#include "run/profile.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <vector>
+
+#include "base/error.h"
+#include "base/stopwatch.h"
+#include "kernels/linear.h"
+#include "run/environment.h"
+#include "run/generate.h"
+#include "run/operator_costs.h"
+
+namespace bw {
+namespace {
+
+// Passes everything on but the progress; forgets what was recorded when the first step is done.
+class StepObserver final : public Observer {
+ public:
+  StepObserver(const Observer& outer, OperatorRecorder* recorder)
+      : outer_(outer), recorder_(recorder) {}
+  void note(const std::string& /*message*/) override {}
+  void step(std::int64_t done, std::int64_t /*total*/, std::string_view /*what*/) override {
+    if (done == 1 && recorder_ != nullptr) recorder_->restart();
+  }
+  void frames(std::int64_t, std::int64_t) override {}
+  [[nodiscard]] bool stop_requested() const override { return outer_.stop_requested(); }
+
+ private:
+  const Observer& outer_;
+  OperatorRecorder* recorder_;
+};
+
+template <typename Work>
+double best_seconds(int rounds, const Work& work) {
+  work();
+  double best = 1e30;
+  for (int i = 0; i < rounds; ++i) {
+    const Stopwatch watch;
+    work();
+    best = std::min(best, watch.seconds());
+  }
+  return best;
+}
+
+// FLOP/s of a large product with a packed weight: what a step could reach at most.
+double measure_gemm_rate(at::ScalarType dtype) {
+  constexpr std::int64_t kRows = 2048, kInner = 1536, kColumns = 1536;
+  const at::Tensor x = at::randn({kRows, kInner}).to(dtype);
+  const at::Tensor weight = pack_weight(at::randn({kColumns, kInner}).to(dtype));
+  const double seconds =
+      best_seconds(7, [&] { (void)linear(x, weight, std::nullopt, Activation::kNone); });
+  return 2.0 * kRows * kInner * kColumns / seconds;
+}
+
+// Bytes/s of copying an array far larger than the caches: read and written.
+double measure_bandwidth() {
+  constexpr std::int64_t kBytes = std::int64_t{128} << 20;
+  const at::Tensor from = at::ones({kBytes / 4}), to = at::empty_like(from);
+  return 2.0 * static_cast<double>(kBytes) / best_seconds(7, [&] { to.copy_(from); });
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Seconds of every step but the first.
+std::vector<double> run(const Bundle& model, const Plan& plan, Observer& observer) {
+  const Denoised done = denoise(model, plan, observer);
+  if (done.steps < plan.clip.steps) throw Interrupted("stopped; nothing was measured");
+  const std::vector<double>& steps = done.report.timings.steps;
+  return {steps.begin() + 1, steps.end()};
+}
+
+Json operators_to_json(const std::map<std::string, OperatorCost>& costs, double steps) {
+  std::vector<std::pair<std::string, OperatorCost>> sorted(costs.begin(), costs.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  Json list = Json::array();
+  for (const auto& [name, cost] : sorted) {
+    list.push_back({{"name", name},
+                    {"calls", static_cast<double>(cost.calls) / steps},
+                    {"seconds", cost.seconds / steps},
+                    {"bytes", cost.bytes / steps},
+                    {"flop", cost.flop / steps}});
+  }
+  return list;
+}
+
+}  // namespace
+
+Json profile(const Bundle& model, const Plan& plan, Observer& observer) {
+  if (plan.clip.steps < 3) {
+    throw UsageError("--profile needs at least 3 steps, got " + std::to_string(plan.clip.steps) +
+                     "; the first is left out");
+  }
+  const c10::InferenceMode guard;
+  StepObserver silent(observer, nullptr);
+  (void)run(model, plan, silent);
+  const double step_seconds = median(run(model, plan, silent));
+  OperatorRecorder recorder;
+  StepObserver recording(observer, &recorder);
+  const std::vector<double> observed = run(model, plan, recording);
+  const auto steps = static_cast<double>(observed.size());
+  double observed_sum = 0;
+  for (const double seconds : observed) observed_sum += seconds;
+  const Json operators = operators_to_json(recorder.costs(), steps);
+  double in_operators = 0, flop = 0;
+  for (const Json& op : operators) {
+    in_operators += op.at("seconds").get<double>();
+    flop += op.at("flop").get<double>();
+  }
+  return {{"format_version", 1},
+          {"kind", "bwcache-gen profile"},
+          {"environment", environment_fingerprint()},
+          {"bundle", {{"name", model.manifest().name}, {"sha256", model.manifest().hash}}},
+          {"plan", plan_to_json(plan, false)},
+          {"gemm_flop_per_second", measure_gemm_rate(model.dtype())},
+          {"bytes_per_second", measure_bandwidth()},
+          {"step_seconds", step_seconds},
+          {"step_flop", flop},
+          {"observed_step_seconds", observed_sum / steps},
+          {"between_operators_seconds", observed_sum / steps - in_operators},
+          {"operators", operators}};
+}
+
+std::string profile_table(const Json& result) {
+  std::array<char, 240> line{};
+  const auto number = [&](const char* key) { return result.at(key).get<double>(); };
+  const double gemm = number("gemm_flop_per_second"), memory = number("bytes_per_second");
+  const double step = number("step_seconds"), observed = number("observed_step_seconds");
+  std::snprintf(
+      line.data(), line.size(),
+      "one step: %.2f ms, %.2f GFLOP in products: %.0f %% of the measured %.0f GFLOP/s; memory "
+      "copies at %.1f GB/s\n",
+      1e3 * step, number("step_flop") / 1e9, 100 * number("step_flop") / step / gemm, gemm / 1e9,
+      memory / 1e9);
+  std::string table = line.data();
+  table +=
+      "operator                             calls       ms  share   GFLOP/s  of GEMM      GB/s  of "
+      "copies\n";
+  const auto add = [&](const std::string& name, const Json& op) {
+    const double seconds = op.at("seconds").get<double>(), flop = op.at("flop").get<double>();
+    const double bytes = op.at("bytes").get<double>();
+    std::snprintf(line.data(), line.size(),
+                  "%-36s %6.0f %8.3f %5.1f%% %9.1f %7.0f%% %9.1f %9.0f%%\n", name.c_str(),
+                  op.at("calls").get<double>(), 1e3 * seconds, 100 * seconds / observed,
+                  flop / seconds / 1e9, 100 * flop / seconds / gemm, bytes / seconds / 1e9,
+                  100 * bytes / seconds / memory);
+    table += line.data();
+  };
+  for (const Json& op : result.at("operators")) add(op.at("name").get<std::string>(), op);
+  const double between = number("between_operators_seconds");
+  std::snprintf(line.data(), line.size(), "%-36s %6s %8.3f %5.1f%%\n", "interpreter, cache, solver",
+                "", 1e3 * between, 100 * between / observed);
+  return table + line.data();
+}
+
+}  // namespace bw
