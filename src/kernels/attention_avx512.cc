@@ -20,6 +20,13 @@ BW_INLINE __m512 multiply_add(__m512 sum, __m512i pairs, Word pair) {
                           __builtin_bit_cast(__m512bh, pairs));
 }
 
+// One instruction, where simd_lanes.h needs several.
+BW_INLINE void store_half(std::uint16_t* p, Lanes v) {
+  _mm256_storeu_si256(
+      reinterpret_cast<__m256i*>(p),
+      __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(__builtin_bit_cast(__m512, v))));
+}
+
 // A tile of a product: rows of pairs (`stride` pairs apart) times `steps` packed rows of pairs.
 struct Tile {
   const Word* left = nullptr;
@@ -104,7 +111,7 @@ BW_INLINE float softmax_row(Workspace& w, std::int64_t row, std::int64_t keys, f
     const Lanes s = load(scores + i);
     // exp() is clamped, so what lies beyond the keys is set to zero by hand.
     const Lanes e = select(s > -__builtin_huge_valf(), exp(s * scale - now), Lanes{});
-    store(reinterpret_cast<BFloat16*>(w.weights + row * kKeys + i), e);
+    store_half(w.weights + row * kKeys + i, e);
     total += e;
   }
   // Mostly the maximum stays where it is.
@@ -200,11 +207,10 @@ void flash_attend(const FlashAttention& c, std::int64_t begin, std::int64_t end)
                  rows, w);
     attend_block(c, c.packed + head * c.key_blocks() * 2 * kKeys * c.dim, rows, w);
     for (std::int64_t r = 0; r < rows; ++r) {
-      auto* y = reinterpret_cast<BFloat16*>(c.output +
-                                            ((b * c.queries + first + r) * c.heads + h) * c.dim);
+      std::uint16_t* y = c.output + ((b * c.queries + first + r) * c.heads + h) * c.dim;
       const float inverse = 1.0F / w.total[r];
       for (std::int64_t i = 0; i < c.dim; i += kLanes)
-        store(y + i, load(w.sums + r * c.dim + i) * inverse);
+        store_half(y + i, load(w.sums + r * c.dim + i) * inverse);
     }
   }
 }
