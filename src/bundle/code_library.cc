@@ -37,7 +37,7 @@ const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
   Code loaded{load_archive(request, c10::Device(c10::kCPU)), {}};
   if (execution_.rewrite) {
     rewrite_graphs(loaded.module);
-    loaded.packed = linear_weights(loaded.module);
+    loaded.packed = packable_weights(loaded.module);
   }
   return code_.emplace(name, std::move(loaded)).first->second;
 }

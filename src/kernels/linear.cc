@@ -56,7 +56,11 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
 }
 
 at::Tensor pack_weight(const at::Tensor& weight) {
-  const bool fits = weight.device().is_cpu() && weight.layout() == at::kStrided && weight.dim() == 2 && can_pack(weight.scalar_type());
+  if (weight.dim() == 4 && weight.device().is_cpu()) {
+    return weight.contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  const bool fits = weight.device().is_cpu() && weight.layout() == at::kStrided &&
+                    weight.dim() == 2 && can_pack(weight.scalar_type());
   return fits ? reorder_operator()->call(weight, std::nullopt) : weight;
 }
 

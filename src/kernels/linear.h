@@ -18,8 +18,9 @@ namespace bw {
 [[nodiscard]] at::Tensor linear_ref(const at::Tensor& x, const at::Tensor& weight,
                                     const std::optional<at::Tensor>& bias, Activation activation);
 
-// The same weight in the layout that the fastest product of this dtype and device wants; itself
-// where there is none. A packed weight is good for linear() alone.
+// The same weight in the layout that the fastest product of its dtype and device wants; itself
+// where there is none. [N,K]: packed, then good for linear() alone. [N,C,h,w]: channels last, good
+// for any convolution.
 [[nodiscard]] at::Tensor pack_weight(const at::Tensor& weight);
 // Bytes that pack_weight would add for a weight of this size and dtype on the CPU.
 [[nodiscard]] std::int64_t packed_bytes(std::int64_t elements, at::ScalarType dtype);

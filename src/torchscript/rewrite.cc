@@ -94,9 +94,10 @@ std::string attribute_path(const Value* value, const Value* self) {
   return path;
 }
 
-bool is_linear_weight(const torch::jit::Use& use) {
-  static const c10::Symbol kLinear = c10::Symbol::fromQualString("bw::linear");
-  return use.user->kind() == kLinear && use.offset == 1;
+bool is_weight(const torch::jit::Use& use) {
+  static const std::set<c10::Symbol> kProducts = {c10::Symbol::fromQualString("bw::linear"),
+                                                  c10::aten::_convolution, c10::aten::conv2d};
+  return kProducts.contains(use.user->kind()) && use.offset == 1;
 }
 
 }  // namespace
@@ -152,7 +153,7 @@ RewriteCounts rewrite_graphs(const torch::jit::Module& code) {
   return counts;
 }
 
-std::set<std::string> linear_weights(const torch::jit::Module& code) {
+std::set<std::string> packable_weights(const torch::jit::Module& code) {
   std::set<std::string> weights;
   std::set<std::string> others;
   for (const torch::jit::Method& method : code.get_methods()) {
@@ -161,7 +162,7 @@ std::set<std::string> linear_weights(const torch::jit::Module& code) {
       if (node->kind() != c10::prim::GetAttr) return;
       const std::string path = attribute_path(node->output(), graph->inputs().at(0));
       for (const torch::jit::Use& use : node->output()->uses()) {
-        (is_linear_weight(use) ? weights : others).insert(path);
+        (is_weight(use) ? weights : others).insert(path);
       }
     });
   }

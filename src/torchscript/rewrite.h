@@ -20,8 +20,8 @@ using RewriteCounts = std::map<std::string, int>;
 // before any method does.
 RewriteCounts rewrite_graphs(const torch::jit::Module& code);
 
-// Paths ("to_qkv.weight") of the parameters that rewritten methods use as weights of bw::linear and
-// for nothing else, so that their memory layout is free.
-[[nodiscard]] std::set<std::string> linear_weights(const torch::jit::Module& code);
+// Paths ("to_qkv.weight") of the parameters that rewritten methods use as weights of bw::linear or
+// of convolutions and for nothing else, so that their memory layout is free.
+[[nodiscard]] std::set<std::string> packable_weights(const torch::jit::Module& code);
 
 }  // namespace bw

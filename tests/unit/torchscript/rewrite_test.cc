@@ -224,7 +224,7 @@ TEST(RewriteGraphs, InnerValueUsedElsewhere_StaysRight) {
   EXPECT_TRUE(at::equal(run(fused, arguments), run(stock, arguments)));
 }
 
-TEST(LinearWeights, NamesThoseUsedByNothingElse) {
+TEST(PackableWeights, NamesThoseUsedByNothingElse) {
   torch::jit::Module inner("inner");
   inner.register_parameter("weight", seeded({8, 8}, 1, at::kBFloat16), false);
   inner.register_parameter("shared", seeded({8, 8}, 2, at::kBFloat16), false);
@@ -236,7 +236,7 @@ TEST(LinearWeights, NamesThoseUsedByNothingElse) {
   outer.register_module("layer", inner);
   outer.define("def forward(self, x):\n    return self.layer.forward(x)\n");
   rewrite_graphs(outer);
-  EXPECT_EQ(linear_weights(outer), std::set<std::string>{"layer.weight"});
+  EXPECT_EQ(packable_weights(outer), std::set<std::string>{"layer.weight"});
 }
 
 }  // namespace
