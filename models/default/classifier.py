@@ -156,22 +156,16 @@ def save(path: Path, model: VideoClassifier, about: dict[str, Any]) -> None:
     write_json(path / "classifier.json", {"config": model.cfg.to_dict(), "names": LABELS, **about})
 
 
-def load(path: Path, names: dict[str, list[str]] | None, device: str = "cpu") -> Classifier:
-    """From the directory that `save` wrote. names: the classes of the model to be judged (`names` of its
-    config.json). Raises ValueError where that model has other classes or does not name them."""
+def load(path: Path, device: str = "cpu") -> Classifier:
+    """From the directory that `save` wrote. Raises ValueError where there is none, or one of other classes."""
     if not (path / "classifier.json").exists():
         raise ValueError(
-            f"{path} holds no classifier; python -m models.default.train --resume --stage classifier --minutes 12"
-        )
-    if names is None:
-        raise ValueError(
-            "config.json of the checkpoint has no `names`: an older model that this classifier cannot judge"
+            f"{path} holds no classifier; python -m models.default.train --resume --stage classifier --minutes 15"
         )
     about = json.loads((path / "classifier.json").read_text())
     for f in FIELDS:
-        known = [n for n in about["names"][f] if n != NONE]
-        if known != names[f]:
-            raise ValueError(f"{path} was trained for other classes of {f}: {known} there, {names[f]} in the model")
+        if (found := about["names"][f]) != LABELS[f]:
+            raise ValueError(f"{path} was trained for other classes of {f}: {found} there, {LABELS[f]} here")
     model = VideoClassifier(ClassifierConfig.from_dict(about["config"]))
     model.load_state_dict({k: v.float() for k, v in load_file(path / "classifier.safetensors").items()})
     return Classifier(model.to(device).to(memory_format=torch.channels_last).eval(), about["accuracy"])

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .captions import FIELDS, NAMES
 from .classifier import Classifier, load
 from .dataset import Atlas
 from .evaluation import card, codec, memorisation, prompts, shipped, solvers
@@ -105,6 +106,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return p.parse_args(arguments)
 
 
+def refuse_other_classes(names: dict[str, list[str]] | None, checkpoint: Path) -> None:
+    """Prompts and rendered clips are made of the classes in captions.py; a model of others cannot be judged by them."""
+    other = [f for f in FIELDS if (names or {}).get(f) != NAMES[f]]
+    if other:
+        raise SystemExit(
+            f"{checkpoint / 'config.json'}: its classes of {', '.join(other)} are not those of captions.py; "
+            "BWCACHE_SUBJECTS=small or large chooses the list of subjects that it was trained with"
+        )
+
+
 def context(a: argparse.Namespace) -> tuple[Context, Path]:
     checkpoint, data = a.checkpoint or a.training / "checkpoint", a.data or a.training / "data"
     wanted = [checkpoint / "config.json", data / "atlas.npz"]
@@ -114,6 +125,7 @@ def context(a: argparse.Namespace) -> tuple[Context, Path]:
     if missing:
         raise SystemExit(f"not there: {', '.join(missing)}; python -m models.default.train makes them")
     pipe = Pipeline(str(checkpoint), a.device)
+    refuse_other_classes(pipe.config.get("names"), checkpoint)
     given = {k: v for k in ("steps", "shift", "guidance") if (v := getattr(a, k)) is not None}
     sampler = Sampler(**{**SAMPLER, **pipe.config.get("sampler", {}), **given})
     sizes = replace(QUICK if a.quick else Sizes(), **{k: v for k in ("prompts", "batch") if (v := getattr(a, k))})
@@ -129,8 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("--card needs every part; leave --only out")
     c, checkpoint = context(a)
     try:
-        names = c.pipe.config.get("names")
-        judge = load(a.classifier or a.training / "classifier", names, a.device) if "prompts" in parts else None
+        judge = load(a.classifier or a.training / "classifier", a.device) if "prompts" in parts else None
         training = read_training(a.training) if a.card else None
         bundle = {"bundle": shipped.weights_hash(a.bundle, c.pipe.model)} if a.bundle else {}
     except ValueError as e:

@@ -175,7 +175,7 @@ class Chain:
     def classifier(self) -> None:
         out, budget = self.out / "classifier", self.budget("classifier")
         if budget.steps is None and not budget.minutes:
-            self.say("the classifier has no budget; give it one with --resume --stage classifier --minutes 12")
+            self.say("the classifier has no budget; give it one with --resume --stage classifier --minutes 15")
             return
         n = self.plan["clips"]
         for part, clips, copies in (("held", min(512, n), min(512, n)), ("train", n + n // 4, n // 2)):

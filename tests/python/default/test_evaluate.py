@@ -1,6 +1,7 @@
 """The evaluation: each figure on data whose answer is known, and the whole of it on a rehearsal."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,16 @@ def test_pictures_shrink_to_their_limit(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(pictures, "MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="--prompts"):
         pictures.write(tmp_path, p)
+
+
+def test_checkpoint_of_other_classes_is_refused(chain: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(chain / "checkpoint", copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["names"]["subject"] = config["names"]["subject"][1:]
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match=r"classes of subject are not .* BWCACHE_SUBJECTS"):
+        main(["--training", str(chain), "--checkpoint", str(copy), "--only", "text"])
 
 
 def test_bundle_of_other_weights_is_refused(chain: Path, tmp_path: Path) -> None:
