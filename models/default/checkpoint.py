@@ -98,4 +98,4 @@ def load_vae(path: Path, device: str = "cpu") -> VAE:
 
 def encoder_hash(path: Path) -> str:
     """Of the encoder in a vae.safetensors, see latents.encoder_digest."""
-    return encoder_digest(load_file(path))
+    return encoder_digest(read_weights(path))

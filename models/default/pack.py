@@ -19,7 +19,7 @@ from .captions import NAMES
 from .checkpoint import encoder_hash, write_packed
 from .dataset import FPS
 from .latents import open_bank
-from .vae import read_config
+from .vae import VAEConfig, read_config
 
 SAMPLER = {"steps": 30, "shift": 5.0, "guidance": 5.0}
 
@@ -39,20 +39,29 @@ def pack(out: Path, weights: Mapping[str, Tensor], dit: Mapping[str, Any], step:
     found = encoder_hash(parts.vae / "vae.safetensors")
     if found != parts.bank["vae"]:
         raise ValueError(f"the latents were made by autoencoder {parts.bank['vae']}, {parts.vae} holds {found}")
-    config = {
-        "vae": read_config(parts.vae).to_dict(),
-        "dit": {k: v for k, v in dit.items() if k != "vae"},
+    about = {"config": dit, "step": step}
+    config = packed_config(read_config(parts.vae), about, parts.bank, parts.shape)
+    write_packed(out, dict(weights), load_file(parts.vae / "vae.safetensors"), config, parts.tokenizer)
+
+
+def packed_config(
+    vae: VAEConfig, dit: Mapping[str, Any], statistics: Mapping[str, Any], shape: tuple[int, int]
+) -> dict[str, Any]:
+    """config.json. dit: `config` and `step`; statistics: `mean` and `std` per latent channel; shape: frames, size."""
+    mean, std = (torch.as_tensor(statistics[k]).tolist() for k in ("mean", "std"))
+    return {
+        "vae": vae.to_dict(),
+        "dit": {k: v for k, v in dit["config"].items() if k != "vae"},
         "names": NAMES,
-        "step": step,
-        "latent_mean": parts.bank["mean"].tolist(),
-        "latent_std": parts.bank["std"].tolist(),
+        "step": dit["step"],
+        "latent_mean": mean,
+        "latent_std": std,
         "fps": FPS,
-        "frames": parts.shape[0],
-        "size": parts.shape[1],
+        "frames": shape[0],
+        "size": shape[1],
         "sampler": SAMPLER,
         "attribution": "Sprites of the training clips: Noto Color Emoji, Google (art Apache-2.0, font OFL-1.1)",
     }
-    write_packed(out, dict(weights), load_file(parts.vae / "vae.safetensors"), config, parts.tokenizer)
 
 
 def main() -> None:

@@ -11,6 +11,16 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+# What a training draws at each of its checkpoints.
+PROMPTS = (
+    "a fox moving from left to right in the snow at sunset",
+    "a rocket rising in space at night",
+    "a pumpkin growing in the desert at noon",
+    "a red car going left in the city at night, in the rain",
+    "a penguin bouncing to the left of a train in the mountains in daylight",
+    "a dolphin circling underwater by day, camera pans right",
+)
+
 
 def write_sheet(
     clips: Sequence[Tensor], path: str | os.PathLike[str], frames: Sequence[int] | None = None, columns: int = 2

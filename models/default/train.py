@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,17 @@ from typing import Any
 import torch
 
 from . import captions, classifier_bank, dataset, latents, tokenizer
-from .checkpoint import encoder_hash, load_vae, read_weights
+from .checkpoint import encoder_hash, load_vae, read_weights, write_vae
 from .classifier import ClassifierConfig
 from .dit import PRESETS, default_config
-from .loop import Budget, Run, Schedule
+from .loop import BadBatches, Budget, Run, Schedule
 from .pack import Parts, pack
 from .sample import Pipeline, Sampler
-from .sheet import write_sheet
-from .state import refuse_other, write_json
+from .sheet import PROMPTS, write_sheet
+from .state import differences, refuse_other, write_json
 from .train_classifier import ClassifierOptions, ClassifierTrainer
 from .train_dit import DiTOptions, DiTTrainer, Phase, compile_blocks
-from .train_text import TextOptions, TextTrainer, gate
+from .train_text import GateFailed, TextOptions, TextTrainer, gate
 from .train_vae import VAEOptions, VAETrainer
 from .vae import VAEConfig
 
@@ -41,14 +42,6 @@ SHARES = {"vae": 0.41, "text": 0.03, "dit": 0.53, "classifier": 0.03}  # of --mi
 MOST = {"text": 4.0, "classifier": 15.0}  # of them, in minutes
 FONTS = ("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",)  # Debian: fonts-noto-color-emoji
 GATE_MINUTES = 1.5  # a text budget below this is a rehearsal: the gate is reported, not enforced
-SHEET = (
-    "a fox moving from left to right in the snow at sunset",
-    "a rocket rising in space at night",
-    "a pumpkin growing in the desert at noon",
-    "a red car going left in the city at night, in the rain",
-    "a penguin bouncing to the left of a train in the mountains in daylight",
-    "a dolphin circling underwater by day, camera pans right",
-)
 VAE_SMALL = {"enc": (16, 32, 48, 64), "dec": (64, 48, 32, 24)}  # for rehearsals
 
 
@@ -92,6 +85,9 @@ class Chain:
 
     def tokenizer(self) -> None:
         target = self.data / "tokenizer.model"
+        if not target.exists() and (about := self.earlier()) and about.get("names") == captions.NAMES:
+            self.say(f"the tokenizer comes from {self.plan['init']}")
+            shutil.copyfile(Path(self.plan["init"]) / "tokenizer.model", target)
         if not target.exists():
             tokenizer.train_from_grammar(target, lines=8000 if self.plan["preset"] == "XXS" else 60000)
 
@@ -112,6 +108,8 @@ class Chain:
     def encode(self) -> None:
         target, weights = self.data / "latents.pt", self.out / "vae" / "vae.safetensors"
         n = self.plan["latents"]
+        if not weights.exists():
+            self.adopt_vae()
         if target.exists():
             bank = latents.open_bank(target)
             if bank["vae"] == encoder_hash(weights) and len(bank["z"]) == n:
@@ -122,6 +120,36 @@ class Chain:
         bank = latents.build(target, vae, latents.BankRequest(atlas, n, self.shape, self.workers))
         self.say(f"latents {tuple(bank['z'].shape)}, largest mean square {bank['largest']:.2f}, "
                  f"{bank['outliers']} outliers")  # fmt: skip
+
+    def earlier(self) -> dict[str, Any] | None:
+        """config.json of the packed checkpoint that --init names."""
+        path = self.plan["init"] and Path(self.plan["init"]) / "config.json"
+        return json.loads(path.read_text()) if path else None
+
+    def adopt_vae(self) -> None:
+        about = self.earlier()
+        if about is None:
+            raise ValueError(f"{self.out / 'vae'} holds no autoencoder; train one (--stage vae), or name --init DIR")
+        self.say(f"the autoencoder comes from {self.plan['init']}, as it is")
+        (self.out / "vae").mkdir(parents=True, exist_ok=True)
+        write_vae(self.out / "vae", read_weights(Path(self.plan["init"]) / "vae.safetensors"), about["vae"])
+
+    def rewarmed(self, bank: dict[str, Any], vocab: int) -> dict[str, torch.Tensor] | None:
+        """Transformer and text encoder of --init, if they were made for these latents. They are averaged weights
+        without a state of optimisers, which a short warm-up makes good."""
+        about = self.earlier()
+        if about is None:
+            return None
+        config = self.config(bank["z"].shape[2], bank["z"].shape[1], vocab)
+        other = differences(about["dit"], config.to_dict())
+        if about.get("names") != captions.NAMES:
+            other.append("it knows other subjects or words")
+        if (found := encoder_hash(Path(self.plan["init"]) / "vae.safetensors")) != bank["vae"]:
+            other.append(f"vae: {found} there, {bank['vae']} here")
+        if other:
+            self.say(f"the transformer of {self.plan['init']} is not used ({'; '.join(other)})")
+            return None
+        return read_weights(Path(self.plan["init"]) / "dit.safetensors")
 
     def config(self, channels: int, latent_frames: int, vocab: int) -> Any:
         preset = self.plan["preset"]
@@ -134,6 +162,11 @@ class Chain:
         rehearsal = self.plan["steps"] is not None or self.plan["minutes"].get("text", 0) < GATE_MINUTES
         options = TextOptions(batch=32 if self.plan["preset"] == "XXS" else 128)
         config = self.config(48, (self.shape[0] - 1) // 4 + 1, len(tok))
+        bank = self.data / "latents.pt"
+        fresh = not (self.out / "text" / "state.pt").exists()
+        if fresh and bank.exists() and self.rewarmed(latents.open_bank(bank), len(tok)):
+            self.say("the text encoder comes with the transformer of --init")
+            return
         trainer = TextTrainer(config, tok, options, self.device)
         run = Run(trainer, self.out / "text", self.budget("text"), self.schedule())
         run.resume()
@@ -143,7 +176,7 @@ class Chain:
 
     def dit(self) -> None:
         tok = tokenizer.Tokenizer(self.data / "tokenizer.model")
-        bank = latents.open_bank(self.data / "latents.pt")
+        bank = self.latent_bank()
         config = self.config(bank["z"].shape[2], bank["z"].shape[1], len(tok))
         options = DiTOptions()
         if self.plan["preset"] == "XXS":
@@ -153,9 +186,7 @@ class Chain:
             self.say(f"{trainer.dropped} clips with outlying latents are left out")
         run = Run(trainer, self.out / "dit", self.budget("dit"), self.schedule(spike=3.0, evaluate_every=1200.0))
         if not run.resume():
-            text = torch.load(self.out / "text" / "state.pt", map_location=self.device, weights_only=True)
-            refuse_other(text["config"], TextTrainer(config, tok, TextOptions()).config(), "text/state.pt")
-            trainer.start(text["trainer"]["model"])
+            self.start_dit(trainer, bank)
         if self.plan["compile"]:
             compile_blocks(trainer.model.dit)
         parts = Parts(self.out / "vae", bank, self.data / "tokenizer.model", self.shape)
@@ -166,11 +197,31 @@ class Chain:
             pack(target, trainer.averages().weights, config.to_dict(), run.step, parts)
             pipe = Pipeline(str(target), self.device)
             sampler = Sampler(steps=4 if self.plan["preset"] == "XXS" else 20)
-            write_sheet(list(pipe.decode(pipe.latents(SHEET, sampler))), target / "sheet.png")
+            write_sheet(list(pipe.decode(pipe.latents(PROMPTS, sampler))), target / "sheet.png")
 
         trainer.after = publish
         if run.budget.fraction(run.step) < 1:
             run.train()
+
+    def start_dit(self, trainer: DiTTrainer, bank: dict[str, Any]) -> None:
+        if weights := self.rewarmed(bank, len(trainer.tokenizer)):
+            self.say(f"no state in {self.out / 'dit'}: the transformer starts from the averaged weights of "
+                     f"{self.plan['init']}, warmed up over {trainer.o.warm} steps")  # fmt: skip
+            trainer.start(None, weights)
+            return
+        path = self.out / "text" / "state.pt"
+        if not path.exists():
+            raise ValueError(f"{path} is missing: the transformer starts from a trained text encoder (--stage text)")
+        text = torch.load(path, map_location=self.device, weights_only=True)
+        wanted = TextTrainer(trainer.cfg, trainer.tokenizer, TextOptions()).config()
+        refuse_other(text["config"], wanted, str(path))
+        trainer.start(text["trainer"]["model"])
+
+    def latent_bank(self) -> dict[str, Any]:
+        path = self.data / "latents.pt"
+        if not path.exists():
+            raise ValueError(f"{path} is missing: clips are encoded before text and transformer (--stage encode)")
+        return latents.open_bank(path)
 
     def classifier(self) -> None:
         out, budget = self.out / "classifier", self.budget("classifier")
@@ -227,7 +278,10 @@ def parse() -> argparse.Namespace:
         p.add_argument(f"--{name}", type=int, help=text)
     p.add_argument("--save-every", type=float, help="seconds between checkpoints (default: 240)")
     p.add_argument("--font", help="NotoColorEmoji.ttf")
-    p.add_argument("--init", help="packed checkpoint whose autoencoder the training starts from")
+    p.add_argument(
+        "--init",
+        help="packed checkpoint to start from: its autoencoder, its transformer where the latents are the same",
+    )
     p.add_argument("--compile", action="store_true", default=None, help="compile the blocks (needs a C++ compiler)")
     p.add_argument("--decoder-only", action="store_true", default=None, help="train the decoder, keep the latents")
     return p.parse_args()
@@ -259,8 +313,11 @@ def make_plan(a: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     a = parse()
-    plan = make_plan(a)
-    Chain(a.out, a.data or a.out / "data", plan).run(a.stage or list(STAGES))
+    try:
+        plan = make_plan(a)
+        Chain(a.out, a.data or a.out / "data", plan).run(a.stage or list(STAGES))
+    except (ValueError, OSError, BadBatches, GateFailed) as e:
+        raise SystemExit(f"error: {e}") from None
 
 
 if __name__ == "__main__":

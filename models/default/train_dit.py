@@ -64,8 +64,9 @@ def compile_blocks(dit: DiT) -> None:
 
 def draw_times(n: int, shift: float, g: torch.Generator) -> Tensor:
     """Logit-normal, a tenth uniform so that both ends are trained, shifted towards noise. [n] f32"""
-    t = torch.sigmoid(torch.randn(n, generator=g))
-    t = torch.where(torch.rand(n, generator=g) < 0.1, torch.rand(n, generator=g), t)
+    t = torch.sigmoid(torch.randn(n, generator=g, device=g.device))
+    chance, uniform = (torch.rand(n, generator=g, device=g.device) for _ in range(2))
+    t = torch.where(chance < 0.1, uniform, t)
     return shift * t / (1 + (shift - 1) * t)
 
 
@@ -136,25 +137,36 @@ class DiTTrainer(Trainer):
     def normalised(self, index: Tensor) -> Tensor:
         return (self.z[index].float() - self.mean) / self.std
 
-    def batch(self, step: int, phase: Phase) -> Batch:
-        g = torch.Generator().manual_seed(self.o.seed * 1_000_003 + step)
-        n = phase.batch
-        index = self.index[torch.randint(0, len(self.index), (n,), generator=g)]
-        z, cover = self.normalised(index), self.cover[index].float() / 255
-        coords = self.full
-        if 0 < phase.frames < self.frames:
-            picks = torch.rand(n, self.frames, generator=g).argsort(1)[:, : phase.frames].sort(1).values
-            rows = torch.arange(n)[:, None]
-            z, cover = z[rows, picks], cover[rows, picks]
-            coords = grid_coords(1, self.height, self.width, self.device).repeat(n, phase.frames, 1, 1)
-            coords[..., 0] = picks[..., None].to(self.device)
-            coords = coords.flatten(1, 2)
-        x = to_tokens(z).to(self.device)
+    def draw(self, n: int, step: int, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """-> normalised latents [n, T, C, h, w], sprite cover [n, T, h, w] in [0, 1], ids, classes"""
+        index = self.index[torch.randint(0, len(self.index), (n,), generator=g, device=g.device).cpu()]
         rng = random.Random(f"dit-{self.o.seed}-{step}")
         texts, classes = word([self.scenes[i] for i in index.tolist()], rng, self.o.empty)
-        t, noise = draw_times(n, self.o.shift, g), torch.randn(x.shape, generator=g)
-        to = (v.to(self.device) for v in (self.tokenizer(texts), torch.tensor(classes), t, noise))
-        return Batch(x, coords, 1 + self.o.sprite * cover.flatten(1).to(self.device), *to)
+        drawn = (
+            self.normalised(index),
+            self.cover[index].float() / 255,
+            self.tokenizer(texts),
+            torch.tensor(classes),
+        )
+        z, cover, ids, labels = (v.to(self.device) for v in drawn)
+        return z, cover, ids, labels
+
+    def batch(self, step: int, phase: Phase) -> Batch:
+        g = torch.Generator(self.device).manual_seed(self.o.seed * 1_000_003 + step)
+        n = phase.batch
+        z, cover, ids, classes = self.draw(n, step, g)
+        coords = self.full
+        if 0 < phase.frames < self.frames:
+            order = torch.rand(n, self.frames, generator=g, device=self.device).argsort(1)
+            picks = order[:, : phase.frames].sort(1).values
+            rows = torch.arange(n, device=self.device)[:, None]
+            z, cover = z[rows, picks], cover[rows, picks]
+            coords = grid_coords(1, self.height, self.width, self.device).repeat(n, phase.frames, 1, 1)
+            coords[..., 0] = picks[..., None]
+            coords = coords.flatten(1, 2)
+        x = to_tokens(z)
+        t, noise = draw_times(n, self.o.shift, g), torch.randn(x.shape, generator=g, device=self.device)
+        return Batch(x, coords, 1 + self.o.sprite * cover.flatten(1), ids, classes, t, noise)
 
     def loss(self, step: int, fraction: float) -> Tensor:
         phase = next((p for p in self.o.phases if fraction < p.until), self.o.phases[-1])
@@ -170,6 +182,11 @@ class DiTTrainer(Trainer):
         self.last = {"samples": len(b.t), "frames": phase.frames or self.frames, "attributes": attributes.detach()}
         return loss.detach()
 
+    def kept_apart(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        """Clips of the validation -> normalised latents, ids of their canonical captions"""
+        ids = self.tokenizer([canonical(self.scenes[i]) for i in part.tolist()])
+        return self.normalised(part).to(self.device), ids.to(self.device)
+
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
         """Error of the averaged weights on clips kept apart, at fixed noise, by quarter of t and in the mean."""
@@ -180,9 +197,8 @@ class DiTTrainer(Trainer):
         with self.averages().applied(self.model), torch.compiler.set_stance("force_eager"):
             for k in range(0, n, 24):
                 part = self.validation[k : k + 24]
-                x, e = to_tokens(self.normalised(part)).to(self.device), noise[k : k + 24].to(self.device)
-                tk = t[k : k + 24].to(self.device)
-                ids = self.tokenizer([canonical(self.scenes[i]) for i in part.tolist()]).to(self.device)
+                z, ids = self.kept_apart(part)
+                x, e, tk = to_tokens(z), noise[k : k + 24].to(self.device), t[k : k + 24].to(self.device)
                 with self.autocast():
                     xt = (1 - tk)[:, None, None] * x + tk[:, None, None] * e
                     v = self.model.dit(xt, tk, self.model.text(ids), self.full)

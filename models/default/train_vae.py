@@ -187,12 +187,15 @@ class VAETrainer(Trainer):
         from .checkpoint import write_vae  # here alone: a machine that only trains has no safetensors
 
         write_vae(self.out, self.averages().weights, {**self.config(), "options": asdict(self.o)})
-        pairs = []
-        for clip, copy in zip(self.held.clips[:12], y, strict=False):
-            copy = (copy * 255).round().to(torch.uint8)
-            pairs.append(torch.cat([torch.from_numpy(np.array(clip)), copy], 3))
+        pairs = reconstruction_pairs(self.held.clips, y)
         last = pairs[0].shape[0] - 1
         write_sheet(pairs, self.out / "reconstructions.png", [0, last // 2, last])
+
+
+def reconstruction_pairs(clips: np.ndarray, y: Tensor, n: int = 12) -> list[Tensor]:
+    """Clips [N, T, 3, H, W] u8 beside their copies y in [0, 1], the first n: [T, 3, H, 2 W] u8 each."""
+    copies = (y[:n] * 255).round().to(torch.uint8)
+    return [torch.cat([torch.from_numpy(np.array(a)), b], 3) for a, b in zip(clips[:n], copies, strict=True)]
 
 
 def psnr_report(x: Tensor, y: Tensor, cover: Tensor) -> dict[str, float]:
