@@ -13,6 +13,7 @@ from models.export.verify import verify_decoder, verify_denoiser, verify_goldens
 
 ADAPTERS = {
     "wan": "WanTransformer3DModel of diffusers; without --checkpoint the tiny random model of the tests",
+    "wan-block": "one random block of Wan2.1-1.3B's size, 2000 tokens: for timing",
     "default": "the default model of this repository",
     "synthetic": "two hidden tensors, two kinds of block, two experts; random, for the tests",
 }
@@ -22,6 +23,9 @@ def load(adapter: str, checkpoint: Path | None) -> Family:
     """The family that an adapter makes of a checkpoint."""
     if adapter == "wan" and checkpoint is None:
         family: Family = import_module("models.export.tiny_wan").family()
+    elif adapter == "wan-block":
+        tiny_wan = import_module("models.export.tiny_wan")
+        family = tiny_wan.family(tiny_wan.BLOCK)
     elif adapter == "wan":
         family = import_module("models.export.wan_checkpoint").family(checkpoint)
     elif adapter == "default":

@@ -1,4 +1,7 @@
-"""The tiny random Wan model that serves the tests: diffusers' transformer, transformers' UMT5, a decoder of our own."""
+"""Random Wan models: diffusers' transformer, transformers' UMT5, a decoder of our own.
+
+A tiny one serves the tests; one with a single block of Wan2.1-1.3B's width is for timing.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +27,23 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "dpm": {"_class_name": "DPMSolverMultistepScheduler", **FLOW},
 }
 STEPS, GUIDANCE = 8, 4.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the two differ in; `defaults` is the clip of the manifest."""
+
+    name: str
+    heads: int
+    head_dim: int
+    ffn: int
+    layers: int
+    defaults: dict[str, int]
+
+
+TINY = Size("tiny-wan", 2, 16, 64, 3, {"width": 64, "height": 64, "num_frames": 9})
+# 5 x 20 x 20 = 2000 tokens
+BLOCK = Size("wan-block", 12, 128, 8960, 1, {"width": 320, "height": 320, "num_frames": 17})
 
 
 @dataclass(frozen=True)
@@ -56,23 +76,28 @@ def _transformer_scale(name: str, parameter: Tensor) -> float | None:
     return None
 
 
-def make() -> TinyWan:
-    """Build all parts; no state outside is used or changed."""
-    transformer: Any = WanTransformer3DModel(
+def transformer(size: Size) -> Any:
+    """The transformer with its random weights, in float32."""
+    model: Any = WanTransformer3DModel(
         patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=16,
+        num_attention_heads=size.heads,
+        attention_head_dim=size.head_dim,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
         text_dim=TEXT_DIM,
         freq_dim=64,
-        ffn_dim=64,
-        num_layers=3,
+        ffn_dim=size.ffn,
+        num_layers=size.layers,
         cross_attn_norm=True,
         qk_norm="rms_norm_across_heads",
         rope_max_seq_len=64,
     )
-    tiny.randomise(transformer, _transformer_scale, "transformer.")
+    tiny.randomise(model, _transformer_scale, "transformer.")
+    return model.requires_grad_(False).eval()
+
+
+def make(size: Size) -> TinyWan:
+    """Build all parts; no state outside is used or changed."""
     settings: dict[str, Any] = {
         "vocab_size": VOCABULARY,
         "d_model": TEXT_DIM,
@@ -88,9 +113,9 @@ def make() -> TinyWan:
     tiny.randomise(text, lambda name, p: 1.0 if name == "shared.weight" else None, "text.")
     decoder = tiny_decoder.TinyDecoder(CHANNELS)
     tiny.randomise(decoder, tiny_decoder.scale, "decoder.")
-    for model in (transformer, text, decoder):
+    for model in (text, decoder):
         model.requires_grad_(False).eval()
-    return TinyWan(transformer, text, decoder, tiny.tokenizer(VOCABULARY))
+    return TinyWan(transformer(size), text, decoder, tiny.tokenizer(VOCABULARY))
 
 
 class Original:
@@ -133,11 +158,11 @@ def _parts(models: TinyWan, original: Original, dtype: torch.dtype) -> dict[str,
     return parts
 
 
-def _manifest(models: TinyWan) -> dict[str, Any]:
+def _manifest(models: TinyWan, size: Size) -> dict[str, Any]:
     spread = [round(0.8 + 0.4 * ((5 * i) % 16) / 15, 4) for i in range(CHANNELS)]
     return {
         "format_version": 1,
-        "name": "tiny-wan",
+        "name": size.name,
         "family": "wan",
         "description": "Random weights in the shape of Wan, for tests: no meaningful video comes out.",
         "licence": "Apache-2.0",
@@ -165,9 +190,7 @@ def _manifest(models: TinyWan) -> dict[str, Any]:
         "prediction_type": "flow_prediction",
         "guidance": "cfg",
         "defaults": {
-            "width": 64,
-            "height": 64,
-            "num_frames": 9,
+            **size.defaults,
             "fps": 8,
             "steps": STEPS,
             "guidance_scale": GUIDANCE,
@@ -213,11 +236,11 @@ def _examples() -> list[Example]:
     ]
 
 
-def family() -> Family:
-    """The tiny model, ready to be exported."""
-    models = make()
+def family(size: Size = TINY) -> Family:
+    """A random model, ready to be exported."""
+    models = make(size)
     original = Original(models.transformer)
-    manifest = _manifest(models)
+    manifest = _manifest(models, size)
     return Family(
         manifest=manifest,
         parts=lambda dtype: _parts(models, original, dtype),

@@ -160,15 +160,19 @@ std::size_t expert_at(std::span<const Expert> experts, double timestep) {
   return static_cast<std::size_t>(found - experts.begin());
 }
 
+std::int64_t num_tokens(const Manifest& manifest, const StreamInfo& stream,
+                        const LatentShape& shape) {
+  if (stream.is_text) return manifest.text_tokens;
+  return (shape.frames / stream.patch[0]) * (shape.height / stream.patch[1]) *
+         (shape.width / stream.patch[2]);
+}
+
 std::vector<std::int64_t> hidden_bytes(const Manifest& manifest, const LatentShape& shape,
                                        at::ScalarType dtype, std::int64_t batch) {
   std::vector<std::int64_t> bytes;
   const auto element = static_cast<std::int64_t>(c10::elementSize(dtype));
   for (const StreamInfo& stream : manifest.streams) {
-    const std::int64_t patches = (shape.frames / stream.patch[0]) *
-                                 (shape.height / stream.patch[1]) * (shape.width / stream.patch[2]);
-    const std::int64_t tokens = stream.is_text ? manifest.text_tokens : patches;
-    bytes.push_back(batch * tokens * stream.dim * element);
+    bytes.push_back(batch * num_tokens(manifest, stream, shape) * stream.dim * element);
   }
   return bytes;
 }

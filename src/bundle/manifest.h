@@ -169,6 +169,10 @@ struct Manifest {
 // InputError when none does.
 [[nodiscard]] std::size_t expert_at(std::span<const Expert> experts, double timestep);
 
+// Tokens of a stream at this size of the latent.
+[[nodiscard]] std::int64_t num_tokens(const Manifest& manifest, const StreamInfo& stream,
+                                      const LatentShape& shape);
+
 // Bytes of the hidden state, per stream, for a batch of this many rows.
 [[nodiscard]] std::vector<std::int64_t> hidden_bytes(const Manifest& manifest,
                                                      const LatentShape& shape, at::ScalarType dtype,

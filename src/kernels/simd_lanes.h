@@ -66,9 +66,7 @@ BW_INLINE void store(T* p, Lanes v, std::int64_t n) {
 }
 
 BW_INLINE Lanes splat(float value) { return Lanes{} + value; }
-BW_INLINE Lanes select(IntLanes mask, Lanes yes, Lanes no) {
-  return mask ? yes : no;
-}
+BW_INLINE Lanes select(IntLanes mask, Lanes yes, Lanes no) { return mask ? yes : no; }
 BW_INLINE Lanes larger(Lanes a, Lanes b) { return select(a > b, a, b); }
 BW_INLINE Lanes smaller(Lanes a, Lanes b) { return select(a < b, a, b); }
 

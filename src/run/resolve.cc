@@ -125,13 +125,25 @@ void resolve_sampling(const Request& request, const Manifest& manifest, Picker& 
   (void)info.make(clip.scheduler, origin, {clip.steps, tokens});
 }
 
-GuidancePlan resolve_guidance(const Request& request, const Manifest& manifest, Picker& pick) {
+// Small products do not fill the cores, so two branches at once are faster; where they do, a batch
+// only needs twice the memory (docs/performance.md has the measurements). A rule on the size alone,
+// so that equal plans give equal bytes.
+bool is_batched(const std::string& asked, const Manifest& manifest, const LatentShape& shape) {
+  constexpr std::int64_t kBatchedTokens = 512;
+  if (asked != "auto") return asked == "batched";
+  std::int64_t tokens = 0;
+  for (const StreamInfo& stream : manifest.streams) tokens += num_tokens(manifest, stream, shape);
+  return tokens <= kBatchedTokens;
+}
+
+GuidancePlan resolve_guidance(const Request& request, const Manifest& manifest, Picker& pick,
+                              const LatentShape& shape) {
   GuidancePlan guidance;
   guidance.scale = pick.number("guidance_scale", manifest.defaults.guidance_scale, "bundle");
   guidance.rescale = pick.number("guidance_rescale", 0, "default");
   guidance.start = pick.number("guidance_start", 0, "default");
   guidance.end = pick.number("guidance_end", 1, "default");
-  guidance.batched = pick.text("guidance_batching", "separate", "default") == "batched";
+  guidance.batched = is_batched(pick.text("guidance_batching", "auto", "default"), manifest, shape);
   guidance.distilled = manifest.guidance == GuidanceKind::kDistilled;
   guidance.enabled = manifest.guidance == GuidanceKind::kCfg && guidance.scale != 1;
   if (manifest.guidance == GuidanceKind::kNone && request.has("guidance_scale") &&
@@ -211,7 +223,7 @@ Plan resolve(const Request& request, const Manifest& manifest) {
   resolve_prompt(request, manifest, pick, plan.clip);
   const LatentShape shape = resolve_size(request, manifest, pick, plan.clip);
   resolve_sampling(request, manifest, pick, plan.clip, shape.positions());
-  plan.clip.guidance = resolve_guidance(request, manifest, pick);
+  plan.clip.guidance = resolve_guidance(request, manifest, pick, shape);
   plan.clip.seed = resolve_seed(pick);
   plan.clip.noise = request.path("noise");
   plan.clip.cache = resolve_cache(request, manifest);

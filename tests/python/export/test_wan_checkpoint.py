@@ -10,7 +10,7 @@ from models.export import bundle, tiny_wan, verify, wan_checkpoint
 
 def test_sharded_checkpoint_exports_and_verifies(tmp_path: Path) -> None:
     source, out = tmp_path / "Tiny-Wan", tmp_path / "bundle"
-    tiny_wan.make().transformer.save_pretrained(source, max_shard_size="100KB")
+    tiny_wan.make(tiny_wan.TINY).transformer.save_pretrained(source, max_shard_size="100KB")
     family = wan_checkpoint.family(source)
     bundle.write(family, out)
     report = verify.verify_denoiser(family, out)
