@@ -25,7 +25,7 @@ import torch
 from . import captions, classifier_bank, dataset, latents, tokenizer
 from .checkpoint import encoder_hash, load_vae, read_weights, write_vae
 from .classifier import ClassifierConfig
-from .dit import PRESETS, default_config
+from .dit import PRESETS, DiTConfig, default_config
 from .loop import BadBatches, Budget, Run, Schedule
 from .pack import Parts, pack
 from .sample import Pipeline, Sampler
@@ -141,7 +141,7 @@ class Chain:
         if about is None:
             return None
         config = self.config(bank["z"].shape[2], bank["z"].shape[1], vocab)
-        other = differences(about["dit"], config.to_dict())
+        other = differences(DiTConfig.from_dict(about["dit"]).to_dict(), config.to_dict())
         if about.get("names") != captions.NAMES:
             other.append("it knows other subjects or words")
         if (found := encoder_hash(Path(self.plan["init"]) / "vae.safetensors")) != bank["vae"]:

@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from models.default.checkpoint import encoder_hash
 from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
 from models.default.loop import BadBatches, Budget, Run, Schedule
-from models.default.state import ConfigMismatch
+from models.default.state import ConfigMismatch, NotWritten, save_state
 from models.default.train_dit import DiTOptions, DiTTrainer, Phase
 from models.default.train_text import TextOptions, TextTrainer
 from models.default.train_vae import VAEOptions, VAETrainer
@@ -178,23 +180,96 @@ def poisoned(trainer: Any, steps: set[int]) -> Callable[[int, float], torch.Tens
     return loss
 
 
-def test_nan_batch_is_skipped_and_counted(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("watch", [0, 2, 50], ids=["host", "device", "device, once"])
+def test_nan_batch_is_skipped_and_counted(watch: int, data: Path, tmp_path: Path) -> None:
     trainer = make("text", data, tmp_path)
     trainer.loss = poisoned(trainer, {1, 4})
-    r = run(trainer, tmp_path)
+    r = Run(trainer, tmp_path, Budget(steps=STEPS), Schedule(watch=watch))
+    r.train()
     assert r.bad == 2 and r.step == STEPS
     assert all(p.isfinite().all() for p in trainer.model.parameters())
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["bad"] == 2
 
 
-def test_nan_third_batch_stops_the_run_with_the_last_good_state(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("watch", [0, 2])
+def test_nan_third_batch_stops_the_run_with_the_last_good_state(watch: int, data: Path, tmp_path: Path) -> None:
     trainer = make("text", data, tmp_path)
     trainer.loss = poisoned(trainer, {1, 2, 3})
-    r = Run(trainer, tmp_path, Budget(steps=STEPS), Schedule(save_every=0.0))
+    r = Run(trainer, tmp_path, Budget(steps=STEPS), Schedule(save_every=0.0, watch=watch))
     with pytest.raises(BadBatches, match="holds the last good state"):
         r.train()
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert all(v.isfinite().all() for v in state["trainer"]["model"].values())
+
+
+@pytest.mark.parametrize("watch", [0, 3])
+def test_spike_is_skipped_and_counted(watch: int, data: Path, tmp_path: Path) -> None:
+    """Its gradients must not reach the weights: they are huge here."""
+    trainer = make("text", data, tmp_path)
+    good = trainer.loss
+
+    def loss(step: int, fraction: float) -> torch.Tensor:
+        value = good(step, fraction)
+        for p in trainer.model.parameters():
+            p.grad = torch.full_like(p, 1e9) if step == 4 else torch.zeros_like(p)
+        return value * (10 if step == 4 else 1)
+
+    trainer.loss = loss
+    before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+    r = Run(trainer, tmp_path, Budget(steps=STEPS), Schedule(spike=3.0, watch=watch))
+    r.train()
+    assert (r.spikes, r.bad) == (1, 0) and r.mean < 10
+    equal(trainer.model.state_dict(), before)
+
+
+def test_watching_on_the_device_trains_the_same(data: Path, tmp_path: Path) -> None:
+    states = []
+    for watch in (0, 4):
+        trainer = make("dit", data, tmp_path)
+        r = Run(trainer, tmp_path / str(watch), Budget(steps=STEPS), Schedule(spike=3.0, watch=watch))
+        r.train()
+        states.append((r.mean, trainer.state()))
+    assert states[0][0] == pytest.approx(states[1][0])
+    equal(states[0][1], states[1][1])
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Writing past it fails as on a full disk (Python ignores the signal that comes with it)."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_full_disk_keeps_the_last_state_and_the_run_goes_on_from_it(data: Path, tmp_path: Path) -> None:
+    run(make("text", data, tmp_path), tmp_path, stop_at=2)
+    size = (tmp_path / "state.pt").stat().st_size
+    later = Run(make("text", data, tmp_path), tmp_path, Budget(steps=STEPS), Schedule(save_every=0.0))
+    assert later.resume()
+    with file_size_limit(size // 2), pytest.raises(NotWritten, match="last state is still whole"):
+        later.train()
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"], "half a file was left"
+    again = run(make("text", data, tmp_path), tmp_path)
+    whole = run(make("text", data, tmp_path / "whole"), tmp_path / "whole")
+    equal(again.trainer.state(), whole.trainer.state())
+
+
+def test_full_disk_without_an_earlier_state_says_so(tmp_path: Path) -> None:
+    with file_size_limit(1000), pytest.raises(NotWritten, match="no earlier state is there"):
+        save_state(tmp_path / "state.pt", {"weights": torch.zeros(10_000)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_configuration_is_one_line_for_the_user(data: Path, tmp_path: Path) -> None:
+    run(make("vae", data, tmp_path / "vae"), tmp_path / "vae", stop_at=1)
+    p = train(tmp_path, data)
+    assert p.wait(timeout=120) == 1
+    error = p.stderr.read().decode()
+    assert error.startswith("error: ") and len(error.splitlines()) == 1
+    assert "dec: (8, 8, 8, 8) there, (64, 48, 32, 24) here" in error
 
 
 def test_budget_in_minutes_counts_earlier_slices() -> None:
