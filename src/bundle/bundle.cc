@@ -34,7 +34,8 @@ std::shared_ptr<const Bundle> Bundle::load(Manifest manifest, const LoadOptions&
   const Manifest& parts = bundle->manifest_;
   bundle->dtype_ = options.dtype;
   const WeightSet weights = map_weights(parts);
-  const Execution execution{.dtype = options.dtype, .rewrite = options.rewrite};
+  const Execution execution{
+      .dtype = options.dtype, .rewrite = options.rewrite, .int8 = options.int8};
   if (options.with_denoiser) {
     bundle->denoiser_ = std::make_unique<const Denoiser>(parts, execution, weights);
   }

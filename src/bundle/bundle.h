@@ -18,7 +18,8 @@ namespace bw {
 
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
-  bool rewrite = true;  // see Execution in code_library.h
+  bool rewrite = true;  // see Execution in code_library.h, as for the next
+  bool int8 = false;
   // Parts that a run does not need may be left out (prompt embeddings given; latents only).
   bool with_text_encoder = true;
   bool with_denoiser = true;

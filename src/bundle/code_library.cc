@@ -37,14 +37,20 @@ const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
   Code loaded{load_archive(request, c10::Device(c10::kCPU)), {}};
   if (execution_.rewrite) {
     rewrite_graphs(loaded.module);
-    loaded.packed = packable_weights(loaded.module);
+    loaded.prepared = packable_weights(loaded.module);
   }
   return code_.emplace(name, std::move(loaded)).first->second;
 }
 
 torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string& prefix) {
-  const Code& found = code(name);
-  return bind_weights(found.module, {weights_, prefix, found.packed}, place(name));
+  const WeightBinding binding{weights_, prefix, code(name).prepared, WeightForm::kPacked};
+  return bind_weights(code(name).module, binding, place(name));
+}
+
+torch::jit::Module CodeLibrary::bound_block(const std::string& name, const std::string& prefix) {
+  const WeightForm form = execution_.int8 ? WeightForm::kInt8 : WeightForm::kPacked;
+  const WeightBinding binding{weights_, prefix, code(name).prepared, form};
+  return bind_weights(code(name).module, binding, place(name));
 }
 
 }  // namespace bw

@@ -18,6 +18,7 @@ namespace bw {
 struct Execution {
   at::ScalarType dtype = at::kFloat;
   bool rewrite = true;  // fused operators and packed weights; without: the archives as they are
+  bool int8 = false;    // linear layers of the blocks in int8; only with rewrite
 };
 
 class CodeLibrary {
@@ -29,13 +30,16 @@ class CodeLibrary {
 
   // The archive's path, for error messages.
   [[nodiscard]] std::string place(const std::string& name) const;
-  // The module with its weights bound, their names starting with `prefix`.
+  // The module with its weights bound, their names starting with `prefix`; packed where that is
+  // possible.
   [[nodiscard]] torch::jit::Module bound(const std::string& name, const std::string& prefix);
+  // The same for a block, whose linear layers may be quantised.
+  [[nodiscard]] torch::jit::Module bound_block(const std::string& name, const std::string& prefix);
 
  private:
   struct Code {
     torch::jit::Module module;
-    std::set<std::string> packed;  // parameters whose memory layout is free
+    std::set<std::string> prepared;  // parameters whose form is free
   };
 
   const HashedFile& file(const std::string& name) const;

@@ -1,11 +1,12 @@
 #include "kernels/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <string_view>
 
-#include "kernels/simd.h"
+#include "kernels/simd_tensor.h"
 
 namespace bw {
 namespace {
@@ -38,6 +39,52 @@ bool can_pack(at::ScalarType dtype) {
   return dtype == at::kBFloat16 && has_avx512_bf16() && reorder_operator() && pointwise_operator();
 }
 
+// A weight in int8 is a tensor quantised per channel, which carries its scales along.
+at::Tensor quantized(const at::Tensor& weight) {
+  const at::Tensor rows = weight.to(at::kFloat).contiguous();
+  const at::Tensor scales = rows.abs().amax(1).clamp_min(1e-30) / 127;
+  const at::Tensor values = at::round(rows / scales.unsqueeze(1)).to(at::kChar);
+  return at::_make_per_channel_quantized_tensor(values, scales.to(at::kDouble),
+                                                at::zeros({rows.size(0)}, at::kLong), 0);
+}
+
+// The numbers of a quantised weight, without a copy, and their scales in f32.
+at::Tensor values_of(const at::Tensor& weight) {
+  return at::from_blob(weight.data_ptr(), weight.sizes(), at::TensorOptions().dtype(at::kChar));
+}
+
+at::Tensor linear_int8(const at::Tensor& x, const at::Tensor& weight,
+                       const std::optional<at::Tensor>& bias, Activation activation) {
+  const auto type = element_of(x);
+  TORCH_CHECK(x.device().is_cpu() && type, "an int8 layer takes float32 or bfloat16 on the CPU");
+  const at::Tensor rows = x.contiguous().view({-1, x.size(-1)});
+  const std::int64_t count = rows.size(0), inner = rows.size(1), outer = weight.size(0);
+  at::Tensor q = at::empty({count, inner}, at::kChar), row_scales = at::empty({count}, at::kFloat);
+  const QuantizeRows to_int8{rows.const_data_ptr(), q.mutable_data_ptr<std::int8_t>(),
+                             row_scales.mutable_data_ptr<float>(), inner};
+  at::parallel_for(0, count, row_grain(inner), [&](std::int64_t begin, std::int64_t end) {
+    simd_kernels().quantize(to_int8, *type, begin, end);
+  });
+  const at::Tensor sums = at::_int_mm(q, values_of(weight).t());
+  const at::Tensor column_scales = weight.q_per_channel_scales().to(at::kFloat);
+  const at::Tensor offsets = bias ? bias->to(x.scalar_type()).contiguous() : at::Tensor();
+  at::Tensor y = at::empty({count, outer}, x.options());
+  const DequantizeRows back{.sums = sums.const_data_ptr<std::int32_t>(),
+                            .y = y.mutable_data_ptr(),
+                            .row_scales = row_scales.const_data_ptr<float>(),
+                            .column_scales = column_scales.const_data_ptr<float>(),
+                            .bias = bias ? offsets.const_data_ptr() : nullptr,
+                            .dim = outer,
+                            .activate = activation != Activation::kNone,
+                            .tanh_form = activation == Activation::kGeluTanh};
+  at::parallel_for(0, count, row_grain(outer), [&](std::int64_t begin, std::int64_t end) {
+    simd_kernels().dequantize(back, *type, begin, end);
+  });
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes.back() = outer;
+  return y.view(sizes);
+}
+
 }  // namespace
 
 at::Tensor linear_ref(const at::Tensor& x, const at::Tensor& weight,
@@ -47,6 +94,7 @@ at::Tensor linear_ref(const at::Tensor& x, const at::Tensor& weight,
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias, Activation activation) {
+  if (weight.is_quantized()) return linear_int8(x, weight, bias, activation);
   if (!weight.is_mkldnn()) return activate(at::linear(x, weight, bias), activation);
   const bool is_plain = activation == Activation::kNone;
   const std::string_view algorithm = activation == Activation::kGeluTanh ? "tanh" : "none";
@@ -55,17 +103,14 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                                     is_plain ? "" : algorithm);
 }
 
-at::Tensor pack_weight(const at::Tensor& weight) {
-  if (weight.dim() == 4 && weight.device().is_cpu()) {
-    return weight.contiguous(at::MemoryFormat::ChannelsLast);
-  }
-  const bool fits = weight.device().is_cpu() && weight.layout() == at::kStrided &&
-                    weight.dim() == 2 && can_pack(weight.scalar_type());
+at::Tensor prepare_weight(const at::Tensor& weight, WeightForm form) {
+  const bool is_plain = weight.device().is_cpu() && weight.layout() == at::kStrided;
+  if (form == WeightForm::kStored || !is_plain) return weight;
+  if (weight.dim() == 4) return weight.contiguous(at::MemoryFormat::ChannelsLast);
+  if (weight.dim() != 2) return weight;
+  if (form == WeightForm::kInt8) return quantized(weight);
+  const bool fits = can_pack(weight.scalar_type());
   return fits ? reorder_operator()->call(weight, std::nullopt) : weight;
-}
-
-std::int64_t packed_bytes(std::int64_t elements, at::ScalarType dtype) {
-  return can_pack(dtype) ? elements * 2 : 0;
 }
 
 }  // namespace bw

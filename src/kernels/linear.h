@@ -11,18 +11,23 @@
 
 namespace bw {
 
+// How the weights of a model's linear layers are kept.
+enum class WeightForm : std::int8_t {
+  kStored,  // as they are in their file
+  kPacked,  // in the layout of the fastest product
+  kInt8,    // int8 with a scale per output channel, CPU only
+};
+
 // x [...,K] · weightᵀ + bias, then the activation. weight: [N,K] of x's dtype, as it is or from
-// pack_weight.
+// prepare_weight. With an int8 weight the rows of x become int8 too, each with its own scale.
 [[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                                 const std::optional<at::Tensor>& bias, Activation activation);
 [[nodiscard]] at::Tensor linear_ref(const at::Tensor& x, const at::Tensor& weight,
                                     const std::optional<at::Tensor>& bias, Activation activation);
 
-// The same weight in the layout that the fastest product of its dtype and device wants; itself
-// where there is none. [N,K]: packed, then good for linear() alone. [N,C,h,w]: channels last, good
-// for any convolution.
-[[nodiscard]] at::Tensor pack_weight(const at::Tensor& weight);
-// Bytes that pack_weight would add for a weight of this size and dtype on the CPU.
-[[nodiscard]] std::int64_t packed_bytes(std::int64_t elements, at::ScalarType dtype);
+// The same weight in another form, for linear() alone: packed where this processor and dtype have
+// such a layout; itself otherwise. A kernel [N,C,h,w] becomes channels last in every form but
+// kStored, and stays good for any convolution.
+[[nodiscard]] at::Tensor prepare_weight(const at::Tensor& weight, WeightForm form);
 
 }  // namespace bw

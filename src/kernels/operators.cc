@@ -94,8 +94,10 @@ TORCH_LIBRARY_IMPL(bw, CPU, library) {
   library.impl("attention", attention_op);
 }
 
-// A packed weight is a tensor of oneDNN's, and decides the backend.
+// A packed weight is a tensor of oneDNN's, one in int8 a quantised tensor; either decides the
+// backend.
 TORCH_LIBRARY_IMPL(bw, MkldnnCPU, library) { library.impl("linear", linear_op); }
+TORCH_LIBRARY_IMPL(bw, QuantizedCPU, library) { library.impl("linear", linear_op); }
 
 // The registrations above run when the program starts; this makes the linker keep the file.
 void register_operators() {}

@@ -55,6 +55,26 @@ struct ActivateRange {
   std::int64_t gated_dim = 0;
 };
 
+// Rows of a matrix as int8 with a scale each: x ≈ scale·q, q = round(127·x / max|x|).
+struct QuantizeRows {
+  const void* x = nullptr;  // rows [rows,dim], without gaps
+  std::int8_t* q = nullptr;
+  float* scales = nullptr;  // [rows]
+  std::int64_t dim = 0;
+};
+
+// Products of quantised rows and columns back to numbers, and what follows a linear layer.
+struct DequantizeRows {
+  const std::int32_t* sums = nullptr;  // [rows,dim]
+  void* y = nullptr;
+  const float* row_scales = nullptr;     // [rows]
+  const float* column_scales = nullptr;  // [dim]
+  const void* bias = nullptr;            // [dim], of y's type
+  std::int64_t dim = 0;
+  bool activate = false;
+  bool tanh_form = false;
+};
+
 // Each works on [begin,end) of its rows, tokens or elements.
 struct SimdKernels {
   const char* name = "";
@@ -65,6 +85,9 @@ struct SimdKernels {
   void (*qk_norm_rope)(const QkNormRopeTokens&, Element x, Element parameter, std::int64_t begin,
                        std::int64_t end) = nullptr;
   void (*activate)(const ActivateRange&, Element x, std::int64_t begin, std::int64_t end) = nullptr;
+  void (*quantize)(const QuantizeRows&, Element x, std::int64_t begin, std::int64_t end) = nullptr;
+  void (*dequantize)(const DequantizeRows&, Element y, std::int64_t begin,
+                     std::int64_t end) = nullptr;
 };
 
 // The widest that this processor has.

@@ -13,6 +13,7 @@ constexpr std::int64_t kLanes = 16;
 using Lanes = float __attribute__((vector_size(64)));
 using IntLanes = std::int32_t __attribute__((vector_size(64)));
 using WordLanes = std::uint32_t __attribute__((vector_size(64)));
+using ByteLanes = std::int8_t __attribute__((vector_size(16)));
 using HalfLanes = std::uint16_t __attribute__((vector_size(32)));
 
 struct BFloat16 {
@@ -47,6 +48,16 @@ BW_INLINE void store(BFloat16* p, Lanes v) {
   const HalfLanes half =
       __builtin_convertvector((rounded & ~is_nan) | (0x7fc0 & is_nan), HalfLanes);
   __builtin_memcpy(p, &half, sizeof(half));
+}
+
+BW_INLINE Lanes load(const std::int32_t* p) {
+  return __builtin_convertvector(load_vector<IntLanes>(p), Lanes);
+}
+// To the nearest integer, ties to even; v must be in the range of int8.
+BW_INLINE void store(std::int8_t* p, Lanes v) {
+  const Lanes shifted = v + 12582912.0F;  // 1.5·2²³: the sum's low bits are the nearest integer
+  const auto bytes = __builtin_convertvector(bits_of<IntLanes>(shifted), ByteLanes);
+  __builtin_memcpy(p, &bytes, sizeof(bytes));
 }
 
 // The first n < 16 of a row's end; the other lanes are zero.

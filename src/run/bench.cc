@@ -138,7 +138,8 @@ void check_one_model(const BenchSetup& setup) {
   for (const BenchArm& arm : setup.arms) {
     const ModelPlan& first = setup.arms.front().plan.model;
     if (arm.plan.model.bundle != first.bundle || arm.plan.model.dtype != first.dtype ||
-        arm.plan.model.threads != first.threads || arm.plan.model.rewrite != first.rewrite) {
+        arm.plan.model.threads != first.threads || arm.plan.model.rewrite != first.rewrite ||
+        arm.plan.model.quantize != first.quantize) {
       throw UsageError(
           "the arm '" + arm.name +
           "' needs another model, dtype, thread count or form of its code than the first; "

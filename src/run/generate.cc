@@ -49,6 +49,7 @@ std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manif
   LoadOptions options;
   options.dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
   options.rewrite = plan.model.rewrite;
+  options.int8 = plan.model.quantize == "int8";
   options.with_text_encoder = !plan.clip.prompt_embeds;
   return Bundle::load(manifest, options);
 }

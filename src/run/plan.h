@@ -17,7 +17,8 @@ struct ModelPlan {
   std::filesystem::path bundle;
   std::string dtype;  // "float32" | "bfloat16"
   int threads = 1;
-  bool rewrite = true;  // fused operators and packed weights (torchscript/rewrite.h)
+  std::string quantize = "none";  // "none" | "int8"
+  bool rewrite = true;            // fused operators and packed weights (torchscript/rewrite.h)
 };
 
 struct GuidancePlan {

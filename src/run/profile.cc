@@ -51,7 +51,8 @@ double best_seconds(int rounds, const Work& work) {
 double measure_gemm_rate(at::ScalarType dtype) {
   constexpr std::int64_t kRows = 2048, kInner = 1536, kColumns = 1536;
   const at::Tensor x = at::randn({kRows, kInner}).to(dtype);
-  const at::Tensor weight = pack_weight(at::randn({kColumns, kInner}).to(dtype));
+  const at::Tensor weight =
+      prepare_weight(at::randn({kColumns, kInner}).to(dtype), WeightForm::kPacked);
   const double seconds =
       best_seconds(7, [&] { (void)linear(x, weight, std::nullopt, Activation::kNone); });
   return 2.0 * kRows * kInner * kColumns / seconds;

@@ -60,6 +60,10 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
   model.rewrite = !request.flag("no_rewrite");
+  model.quantize = pick.text("quantize", "none", "default");
+  if (model.quantize != "none" && !model.rewrite) {
+    reject(request.origin("quantize"), "needs the fused operators; leave --no-rewrite out");
+  }
   return model;
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/origin.h"
-#include "kernels/linear.h"
 
 namespace bw {
 namespace {
@@ -26,8 +25,8 @@ class Binder {
         bind(value.toModule(), path + name + ".");
       } else if (value.isTensor() && value.toTensor().is_meta()) {
         const at::Tensor found = weight(binding_.prefix + path + name, value.toTensor());
-        const bool is_packed = binding_.packed.contains(path + name);
-        module.setattr(name, is_packed ? pack_weight(found) : found);
+        const bool is_prepared = binding_.prepared.contains(path + name);
+        module.setattr(name, is_prepared ? prepare_weight(found, binding_.form) : found);
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "kernels/linear.h"
 #include "torchscript/safetensors.h"
 
 namespace bw {
@@ -14,8 +15,9 @@ namespace bw {
 struct WeightBinding {
   const WeightSet& weights;
   std::string prefix;
-  // Paths of the parameters that are bound as pack_weight() of kernels/linear.h gives them.
-  std::set<std::string> packed;
+  // Paths of the parameters that are bound in another form, and which.
+  std::set<std::string> prepared;
+  WeightForm form = WeightForm::kPacked;
 };
 
 // A copy of `code` whose parameters on the meta device are the tensors `prefix + path` of

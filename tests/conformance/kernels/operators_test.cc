@@ -171,11 +171,36 @@ TEST(Linear, PackedOrNot_MatchesReference) {
       const at::Tensor bias = seeded({40}, 3, type);
       const at::Tensor wanted = linear_ref(x, weight, bias, form);
       expect_near(linear(x, weight, bias, form), wanted, "as it is");
-      expect_near(linear(x, pack_weight(weight), bias, form), wanted, "packed");
-      expect_near(linear(x, pack_weight(weight), {}, form), linear_ref(x, weight, {}, form),
-                  "packed, no bias");
+      expect_near(linear(x, prepare_weight(weight, WeightForm::kPacked), bias, form), wanted,
+                  "packed");
+      expect_near(linear(x, prepare_weight(weight, WeightForm::kPacked), {}, form),
+                  linear_ref(x, weight, {}, form), "packed, no bias");
     }
   }
+}
+
+// Against the numbers that the quantised weight stands for; what is left is the rounding of x to 8
+// bits.
+TEST(Linear, Int8_MatchesItsDequantisedWeight) {
+  for (const auto type : kTypes) {
+    for (const Activation form : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh}) {
+      const at::Tensor x = seeded({2, 5, 100}, 1, type), weight = seeded({37, 100}, 2, type) / 7;
+      const at::Tensor bias = seeded({37}, 3, type);
+      const at::Tensor int8 = prepare_weight(weight, WeightForm::kInt8);
+      const at::Tensor meant = int8.dequantize().to(type);
+      EXPECT_LE(relative_error(meant, weight), 0.5 / 127 + 8e-3);
+      EXPECT_LE(relative_error(linear(x, int8, bias, form), linear_ref(x, meant, bias, form)),
+                1.5e-2);
+      EXPECT_LE(relative_error(linear(x, int8, {}, form), linear_ref(x, meant, {}, form)), 1.5e-2);
+    }
+  }
+}
+
+TEST(Linear, Int8RowOfZeros_GivesTheBias) {
+  const at::Tensor bias = seeded({4}, 1);
+  const at::Tensor int8 = prepare_weight(seeded({4, 8}, 2), WeightForm::kInt8);
+  EXPECT_TRUE(at::equal(linear(at::zeros({1, 3, 8}), int8, bias, Activation::kNone),
+                        bias.expand({1, 3, 4})));
 }
 
 TEST(Attend, FlashForm_MatchesDoublePrecision) {

@@ -165,7 +165,8 @@ class BindTest : public ::testing::Test {
 TEST_F(BindTest, SameDtype_UsesTheMapping) {
   const WeightSet set = weights("blocks.3.inner.weight", at::randn({2, 3}));
   const torch::jit::Module code = make_unbound(at::kFloat);
-  const torch::jit::Module bound = bind_weights(code, {set, "blocks.3.", {}}, "a.pt");
+  const torch::jit::Module bound =
+      bind_weights(code, {set, "blocks.3.", {}, WeightForm::kStored}, "a.pt");
   const at::Tensor weight = bound.attr("inner").toModule().attr("weight").toTensor();
   EXPECT_EQ(weight.data_ptr(), set.find("blocks.3.inner.weight")->data_ptr());
   EXPECT_TRUE(at::equal(bound.attr("own").toTensor(), at::ones({3})));
@@ -177,7 +178,8 @@ TEST_F(BindTest, SameDtype_UsesTheMapping) {
 TEST_F(BindTest, OtherDtype_IsConverted) {
   const at::Tensor stored = at::randn({2, 3});
   const WeightSet set = weights("inner.weight", stored);
-  const torch::jit::Module bound = bind_weights(make_unbound(at::kBFloat16), {set, "", {}}, "a.pt");
+  const torch::jit::Module bound =
+      bind_weights(make_unbound(at::kBFloat16), {set, "", {}, WeightForm::kStored}, "a.pt");
   const at::Tensor weight = bound.attr("inner").toModule().attr("weight").toTensor();
   EXPECT_TRUE(at::equal(weight, stored.to(at::kBFloat16)));
 }
@@ -185,7 +187,7 @@ TEST_F(BindTest, OtherDtype_IsConverted) {
 TEST_F(BindTest, MissingTensor_IsNamedWithTheNearest) {
   const WeightSet set = weights("inner.weigth", at::randn({2, 3}));
   const std::string message = message_of<InputError>([&] {
-    (void)bind_weights(make_unbound(at::kFloat), {set, "", {}}, "a.pt");
+    (void)bind_weights(make_unbound(at::kFloat), {set, "", {}, WeightForm::kStored}, "a.pt");
   });
   EXPECT_THAT(message, HasSubstr("a.pt: 1 tensors are missing in the weight files: inner.weight"));
   EXPECT_THAT(message, HasSubstr("'inner.weigth'"));
@@ -195,7 +197,7 @@ TEST_F(BindTest, WrongShapeOrKind_SaysExpectedAndFound) {
   for (const at::Tensor& bad : {at::randn({3, 2}), at::zeros({2, 3}, at::kLong)}) {
     const WeightSet set = weights("inner.weight", bad);
     const std::string message = message_of<InputError>([&] {
-      (void)bind_weights(make_unbound(at::kFloat), {set, "", {}}, "a.pt");
+      (void)bind_weights(make_unbound(at::kFloat), {set, "", {}, WeightForm::kStored}, "a.pt");
     });
     EXPECT_THAT(message, HasSubstr("'inner.weight'"));
     EXPECT_THAT(message, HasSubstr("expects Float[2, 3]"));
