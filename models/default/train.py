@@ -224,8 +224,8 @@ class Chain:
         return latents.open_bank(path)
 
     def classifier(self) -> None:
-        out, budget = self.out / "classifier", self.budget("classifier")
-        if budget.steps is None and not budget.minutes:
+        out = self.out / "classifier"
+        if self.plan["steps"] is None and not self.plan["minutes"].get("classifier"):
             self.say("the classifier has no budget; give it one with --resume --stage classifier --minutes 15")
             return
         n = self.plan["clips"]
@@ -235,7 +235,8 @@ class Chain:
         small = {"widths": (8, 16, 32), "depth": 1} if self.plan["preset"] == "XXS" else {}
         options = ClassifierOptions(batch=8 if small else 16)
         config = ClassifierConfig(*self.shape, **small)
-        run = Run(ClassifierTrainer(out, options, config, self.device), out, budget, self.schedule())
+        trainer = ClassifierTrainer(out, options, config, self.device)
+        run = Run(trainer, out, self.budget("classifier"), self.schedule())  # its time begins after the bank
         run.resume()
         if run.budget.fraction(run.step) < 1:
             run.train()

@@ -27,6 +27,8 @@ class Filler(Generic[T]):
     def __init__(self, items: Iterable[T], sink: Callable[[list[T]], None], group: int, device: str):
         self.items, self.sink, self.group = items, sink, group
         self.stream = torch.cuda.Stream(device) if device.startswith("cuda") else None
+        if self.stream:
+            self.stream.wait_stream(torch.cuda.current_stream())
         self.failure: BaseException | None = None
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -108,8 +110,9 @@ class Statistics:
         return {"mean": self.mean.cpu(), "std": self.std.cpu(), "weight": self.weight.cpu(), "vae": self.encoder}
 
     @staticmethod
-    def from_dict(d: dict[str, Any]) -> Statistics:
-        return Statistics(d["mean"], d["std"], d["weight"], d["vae"])
+    def from_dict(d: dict[str, Any], device: str) -> Statistics:
+        mean, std, weight = (d[k].to(device) for k in ("mean", "std", "weight"))
+        return Statistics(mean, std, weight, d["vae"])
 
 
 class LatentBank(Rows):
@@ -173,8 +176,7 @@ class LatentBank(Rows):
     def normalised(self, z: Tensor) -> Tensor:
         s = self.statistics
         assert s is not None
-        mean, std = (v.to(self.device)[:, None, None] for v in (s.mean, s.std))
-        return (z.float() - mean) / std
+        return (z.float() - s.mean[:, None, None]) / s.std[:, None, None]
 
     def state(self) -> dict[str, Any]:
         assert self.statistics is not None
@@ -182,7 +184,7 @@ class LatentBank(Rows):
         return {**rows, "statistics": self.statistics.to_dict(), "seed": self.seed, "dropped": self.dropped}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.statistics = Statistics.from_dict(state["statistics"])
+        self.statistics = Statistics.from_dict(state["statistics"], self.device)
         self.seed, self.dropped = state["seed"], state["dropped"]
         rows = {k: state[k] for k in self.NAMES}
         self.allocate(rows["z"][0], Wording(rows["ids"][0].numpy(), rows["classes"][0].numpy()))

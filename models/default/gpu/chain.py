@@ -6,12 +6,13 @@ brought home. A slice ends by itself, `reserve` seconds before its limit; a kill
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from ..latents import encoder_digest
 from ..loop import Budget, Run, Schedule
 from ..state import save_state, write_json
+from ..train_dit import compile_blocks
 from ..train_text import GateFailed, order_accuracy
 from ..train_vae import Bank
 from ..vae import VAE
@@ -66,6 +68,8 @@ class Slice:
         self.before = self.progress["used"]
         self.progress["slices"] += 1
         self.earlier = shards.read(request.earlier) if request.earlier else {}
+        if self.earlier and (found := shards.about(request.earlier)["progress"]["found"]):
+            self.s = replace(self.s, presets=(found["preset"],))  # the transformer that the shards are of
 
     def say(self, text: str) -> None:
         print(f"[slice {self.progress['slices']}, {time.monotonic() - self.begin:.0f} s] {text}", flush=True)
@@ -102,6 +106,7 @@ class Slice:
             vae = self.vae(feed)
             if vae is None:
                 return False
+            self.free()
             with self.latents(vae, feed) as (bank, filler):
                 done = not self.over() and self.text(feed) and self.dit(bank, filler, vae)
         self.note(done=done)
@@ -116,7 +121,14 @@ class Slice:
             seconds = max(0.0, self.left() - self.r.minutes * 60 * sum(SHARES.values()))
             found = Probe(self.s, self.words, self.device, self.say).run(seconds)
             self.note(found=asdict(found))
+            self.free()
         return Found(**self.progress["found"])
+
+    def free(self) -> None:
+        """Gives the memory of what is no longer used back at once: the clips alone are a third of the device."""
+        gc.collect()
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     def vae(self, feed: Feed) -> VAE | None:
         """The frozen autoencoder, or None where the slice ended before it was."""
@@ -172,8 +184,8 @@ class Slice:
             raise ValueError(f"the shards' encoder is {found}, about.json says {about['vae']['encoder']}")
         self.folder("vae")
         save_state(self.frozen, {"weights": weights, "figures": about["vae"]["figures"]})
-        statistics = {k: torch.tensor(v) if isinstance(v, list) else v for k, v in about["statistics"].items()}
-        save_state(self.statistics, statistics)
+        if known := about.get("statistics"):
+            save_state(self.statistics, {k: torch.tensor(v) if isinstance(v, list) else v for k, v in known.items()})
         self.say("the autoencoder comes from an earlier machine")
         return True
 
@@ -191,7 +203,7 @@ class Slice:
             bank.load(torch.load(file, weights_only=True))
         else:
             if self.statistics.exists():
-                bank.statistics = Statistics.from_dict(torch.load(self.statistics, weights_only=True))
+                bank.statistics = Statistics.from_dict(torch.load(self.statistics, weights_only=True), self.device)
             bank.begin(list(feed.worded(range(s.statistics))))
             assert bank.statistics is not None
             save_state(self.statistics, bank.statistics.to_dict())
@@ -232,7 +244,9 @@ class Slice:
         run = Run(trainer, self.folder("dit"), Budget(), self.schedule(spike=3.0))
         if not run.resume():
             self.start_dit(trainer)
-        if self.device.startswith("cuda") and self.progress["compiled"] is not False:
+        if self.progress["compiled"]:
+            compile_blocks(trainer.model.dit)
+        elif self.progress["compiled"] is None and self.device.startswith("cuda"):
             self.note(compiled=compile_if_faster(trainer, found.dit_batch, self.say))
         if "decoder" in self.earlier or not self.earlier:
             trainer.after = lambda: draw_sheet(trainer, vae, self.s, self.folder("dit") / "sheet.png")

@@ -105,7 +105,8 @@ class Probe:
         """A bank of noise in the right shape."""
         s, n, device = self.s, 64, self.device
         bank = LatentBank(None, n, device)  # type: ignore[arg-type]
-        bank.statistics = Statistics(torch.zeros(s.vae.z), torch.ones(s.vae.z), torch.ones(s.vae.z), "noise")
+        zero, one = (torch.full((s.vae.z,), v, device=device) for v in (0.0, 1.0))
+        bank.statistics = Statistics(zero, one, one, "noise")
         z = torch.randn((s.frames - 1) // 4 + 1, s.vae.z, s.size // 16, s.size // 16)
         ids = self.words(["a fox"] * (s.wordings + 1)).short().numpy()
         bank.allocate(z, Wording(ids, torch.zeros(s.wordings, len(CLASSES), dtype=torch.int16).numpy()))

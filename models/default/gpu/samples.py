@@ -20,8 +20,8 @@ SHIFT, GUIDANCE = 5.0, 5.0
 def draw_sheet(trainer: DeviceDiTTrainer, vae: VAE, s: Settings, path: Path) -> None:
     """With the averaged weights; Euler steps from the same noise every time."""
     model, n, device = trainer.model, len(PROMPTS), trainer.device
-    u = torch.linspace(1, 0, s.sampler_steps + 1)
-    times = (SHIFT * u / (1 + (SHIFT - 1) * u)).tolist()
+    fractions = [k / s.sampler_steps for k in range(s.sampler_steps, -1, -1)]
+    times = [SHIFT * u / (1 + (SHIFT - 1) * u) for u in fractions]
     noise = torch.randn(n, len(trainer.full), trainer.cfg.channels, generator=torch.Generator().manual_seed(0))
     x = noise.to(device)
     ids = trainer.tokenizer([*PROMPTS, *[""] * n]).to(device)
@@ -34,6 +34,6 @@ def draw_sheet(trainer: DeviceDiTTrainer, vae: VAE, s: Settings, path: Path) -> 
             x = x + (following - t) * (free + GUIDANCE * (wanted - free))
         statistics = trainer.latents.statistics
         assert statistics is not None
-        mean, std = (w.to(device)[:, None, None] for w in (statistics.mean, statistics.std))
+        mean, std = (w[:, None, None] for w in (statistics.mean, statistics.std))
         y = vae.decoder(from_tokens(x, trainer.frames, trainer.height, trainer.width) * std + mean)
     write_sheet(list((y.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()), path)

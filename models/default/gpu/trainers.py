@@ -15,7 +15,7 @@ from ..sheet import write_sheet
 from ..train_dit import DiTOptions, DiTTrainer
 from ..train_text import TextOptions, TextTrainer
 from ..train_vae import Bank, VAEOptions, VAETrainer, reconstruction_pairs
-from ..vae import VAEConfig
+from ..vae import VAE, VAEConfig
 from .banks import ClipBank, Filler, LatentBank
 from .feed import Feed, text_batch
 from .unigram import Unigram
@@ -35,12 +35,11 @@ class DeviceVAETrainer(VAETrainer):
     def start(self, init: dict[str, Tensor] | None) -> None:
         if init is None:
             # The decomposition is done on the host, whose result does not hang on the device's library.
-            first = self.clips.clips[: min(250, self.clips.ready)].cpu()
-            self.model.cpu().init_pca(first)
-            self.model.to(self.device)
-            self.restart_average()
-        else:
-            super().start(init)
+            host = VAE(self.model.cfg)
+            host.load_state_dict(self.model.state_dict())
+            host.init_pca(self.clips.clips[: min(250, self.clips.ready)].cpu())
+            init = host.state_dict()
+        super().start(init)
 
     def batch(self, step: int, whole: bool) -> tuple[Tensor, Tensor]:
         if self.filler:
@@ -83,7 +82,7 @@ class DeviceDiTTrainer(DiTTrainer):
     def _read(self, bank: dict[str, Any]) -> None:
         own, s = self.latents, self.latents.statistics
         assert s is not None
-        self.vae, self.channel, self.dropped = s.encoder, s.weight.to(self.device), own.dropped
+        self.vae, self.channel, self.dropped = s.encoder, s.weight, own.dropped
         _, self.frames, _, self.height, self.width = own.z.shape
         self.validation = torch.arange(min(self.o.validation, max(1, own.ready // 4)), device=self.device)
         self.full = grid_coords(self.frames, self.height, self.width, self.device)

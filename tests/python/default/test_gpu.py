@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -166,6 +167,20 @@ def test_probe_takes_the_largest_that_sees_enough(
     settings = replace(REHEARSAL, presets=("XS", "XXS"), wanted=5e3, dit_batch=8, vae_batch=2)
     found = probe.Probe(settings, words, "cpu", print).run(10.0)
     assert found == probe.Found(preset, 4, 2) and tried[:3] == [2, 8, 4]
+
+
+def test_compiled_blocks_are_kept_only_where_they_are_faster(words: Unigram, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = probe.Probe(REHEARSAL, words, "cpu", print).dit("XXS", 4)
+    said: list[str] = []
+    for speeds, kept in (
+        ([10.0, 20.0], True),
+        ([20.0, 10.0], False),
+        ([20.0, RuntimeError("no compiler\nlines")], False),
+    ):
+        monkeypatch.setattr(probe, "rehearsed", Mock(side_effect=speeds))
+        assert probe.compile_if_faster(trainer, 4, said.append) == kept
+        assert ("forward" in trainer.model.dit.blocks[0].__dict__) == kept
+    assert "blocks are not compiled: RuntimeError: no compiler" in said
 
 
 def killed_slice(work: Path, folder: Path, site: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.default.dit import DiT, DiTConfig, TextEncoder, default_config, grid_coords
+from models.default.optim import Muon
 from models.default.state import ConfigMismatch, load_state, save_state
 from models.default.vae import VAE, VAEConfig
 
@@ -107,3 +108,20 @@ def test_vae_principal_components_reconstruct_what_they_span() -> None:
     z = vae.encoder(clips.float() / 255)
     assert (vae.decoder(z) - clips.float() / 255).abs().mean() < 0.03
     assert 0.5 < z[:, :, :4].std() < 1.5
+
+
+def test_muon_handles_matrices_of_one_shape_together_as_alone() -> None:
+    torch.manual_seed(0)
+    alone = [torch.randn(24, 16) for _ in range(3)] + [torch.randn(8, 4, 3, 3)]
+    together = [p.clone() for p in alone]
+    a, b = Muon(alone), Muon(together)
+    b.groups = [[0, 1, 2], [3]]
+    for _ in range(3):
+        for p, q in zip(alone, together, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        together[1].grad = alone[1].grad = None
+        a.step(0.02)
+        b.step(0.02)
+    for p, q in zip(alone, together, strict=True):
+        assert torch.allclose(p, q, atol=1e-3) and p.grad is None and q.grad is None
