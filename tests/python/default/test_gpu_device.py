@@ -97,7 +97,7 @@ def test_device_transformer_step_and_sheet_stay_on_the_device(
 ) -> None:
     trainer = Probe(FULL, words, "cuda", print).dit("S", 2)
     sizes = sorted(len(group) for group in trainer.optimisers.muon.groups)
-    assert sizes[-1] == 3 * 12, "matrices of one shape are orthogonalised together on a GPU"
+    assert sizes[-1] >= 3 * 12, "matrices of one shape are orthogonalised together on a GPU"
     steps(trainer, tmp_path)
     drawn: list[Any] = []
     monkeypatch.setattr(samples, "write_sheet", lambda clips, _path: drawn.extend(clips))
