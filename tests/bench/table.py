@@ -45,29 +45,18 @@ def overhead_lines(result: dict[str, Any]) -> list[str]:
     return [f"Indicator and controller: at most {100 * max(shares):.2f} % of the denoising time over the BWCache rows."]
 
 
-def step_lines(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ["| dtype | program, ms per step | eager PyTorch, ms per step | ratio |", "|---|---|---|---|"]
-    for dtype in ("bfloat16", "float32"):
-        medians = {}
-        for what in ("program", "eager"):
-            # The first step of a process still warms up.
-            seconds = [s for row in rows if row["what"] == what and row["dtype"] == dtype for s in row["steps"][1:]]
-            medians[what] = statistics.median(seconds) if seconds else float("nan")
-        ratio = medians["eager"] / medians["program"]
-        lines.append(f"| {dtype} | {1e3 * medians['program']:.1f} | {1e3 * medians['eager']:.1f} | {ratio:.2f}× |")
-    program = [row for row in rows if row["what"] == "program"]
-    start = statistics.median(row["load"] + row["text"] + row["steps"][0] for row in program)
-    peak = max(row["peak_bytes"] for row in program if row["dtype"] == "bfloat16")
-    lines += ["", f"From reading the bundle to the end of the first step: {start:.2f} s (median). "
-                  f"Peak memory in bfloat16: {peak / 2**20:.0f} MiB."]
-    return lines
+def start_line(rows: list[dict[str, Any]]) -> str:
+    start = statistics.median(row["load"] + row["text"] + row["steps"][0] for row in rows)
+    peak = max(row["peak_bytes"] for row in rows)
+    return (f"From reading the bundle to the end of the first step: {start:.2f} s (median). "
+            f"Peak memory in bfloat16: {peak / 2**20:.0f} MiB.")  # fmt: skip
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     result = json.loads((folder / "caches.json").read_text())
-    rows = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
-    print("\n".join([*cache_table(result), "", *overhead_lines(result), "", *step_lines(rows)]))
+    rows = [json.loads(line) for line in (folder / "starts.jsonl").read_text().splitlines()]
+    print("\n".join([*cache_table(result), "", *overhead_lines(result), "", start_line(rows)]))
 
 
 if __name__ == "__main__":
