@@ -30,11 +30,11 @@ def parse() -> argparse.Namespace:
     prepare.add_argument("--lines", type=int, default=60000, help="captions that the vocabulary is learned from")
     run = commands.add_parser("run", help="train for one slice and leave the results in OUT")
     run.add_argument("--slice", type=float, default=540.0, help="seconds of this call")
-    run.add_argument("--minutes", type=float, default=26.0, help="of all slices together")
+    run.add_argument("--minutes", type=float, default=25.0, help="of all slices together")
     run.add_argument("--reserve", type=float, default=40.0, help="seconds at the end of a slice to save and export")
     run.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="rendering processes")
     run.add_argument("--earlier", type=Path, action="append", default=[],
-                     help="what a lost machine left, oldest first (repeatable); for an empty work folder")  # fmt: skip
+                     help="what a lost machine left, oldest first (repeatable); own states come before it")  # fmt: skip
     export = commands.add_parser("export", help="leave other parts in OUT than `run` chose")
     export.add_argument("--part", action="append", required=True, choices=("encoder", "decoder", "dit", "text"))
     for c in (run, export):
@@ -68,8 +68,6 @@ def run(a: argparse.Namespace) -> None:
         return
     if a.slice <= 2 * a.reserve:
         raise ValueError(f"--slice must be more than twice --reserve (got {a.slice}, {a.reserve})")
-    if a.earlier and (a.work / "progress.json").exists():
-        raise ValueError(f"--earlier is for an empty work folder, and {a.work} holds a training")
     check(a.kit)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     request = Request(a.kit, a.work, a.device, settings, a.minutes, a.slice, a.reserve, a.workers, tuple(a.earlier))

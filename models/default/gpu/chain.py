@@ -66,6 +66,7 @@ class Slice:
         if self.file.exists():
             self.progress |= json.loads(self.file.read_text())
         self.before = self.progress["used"]
+        self.can_draw = False
         self.progress["slices"] += 1
         self.earlier = shards.read(request.earlier) if request.earlier else {}
         if self.earlier and (found := shards.about(request.earlier)["progress"]["found"]):
@@ -157,9 +158,10 @@ class Slice:
         return self.freeze(trainer)
 
     def module(self, weights: dict[str, Tensor]) -> VAE:
-        """Where the weights have no decoder (a lost machine's did not fit), its values are meaningless."""
+        """Weights from a lost machine may have no decoder: nothing can be drawn then, all else goes on."""
         vae = VAE(self.s.vae)
-        vae.load_state_dict(weights, strict=any(k.startswith("decoder.") for k in weights))
+        self.can_draw = any(k.startswith("decoder.") for k in weights)
+        vae.load_state_dict(weights, strict=self.can_draw)
         return vae.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def freeze(self, trainer: DeviceVAETrainer) -> VAE:
@@ -248,7 +250,7 @@ class Slice:
             compile_blocks(trainer.model.dit)
         elif self.progress["compiled"] is None and self.device.startswith("cuda"):
             self.note(compiled=compile_if_faster(trainer, found.dit_batch, self.say))
-        if "decoder" in self.earlier or not self.earlier:
+        if self.can_draw:
             trainer.after = lambda: draw_sheet(trainer, vae, self.s, self.folder("dit") / "sheet.png")
         run.budget.minutes = (run.budget.elapsed() + self.left()) / 60
         self.say(f"transformer {found.preset}, batch {found.dit_batch}: step {run.step}, "
