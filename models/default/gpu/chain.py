@@ -36,7 +36,7 @@ from .settings import Settings
 from .trainers import DeviceDiTTrainer, DeviceVAETrainer, FedTextTrainer
 from .unigram import Unigram
 
-SHARES = {"vae": 0.29, "text": 0.03}  # of all minutes; the transformer takes what is left
+SHARES = {"vae": 0.27, "text": 0.03}  # of all minutes, both in the first slice; the transformer takes what is left
 GATE_TRIES = 3
 NOTE_EVERY = 10.0  # seconds
 
@@ -110,7 +110,7 @@ class Slice:
             self.free()
             with self.latents(vae, feed) as (bank, filler):
                 done = not self.over() and self.text(feed) and self.dit(bank, filler, vae)
-        self.note(done=done)
+                self.note(done=done)
         return done
 
     def budget(self, stage: str) -> Budget:
@@ -198,7 +198,7 @@ class Slice:
 
     @contextmanager
     def latents(self, vae: VAE, feed: Feed) -> Iterator[tuple[LatentBank, Filler[Any]]]:
-        """The latent bank, growing; kept at the end."""
+        """The latent bank, growing; kept for the next slice."""
         s, file = self.s, self.r.work / "latents.pt"
         bank = LatentBank(vae, s.latents, self.device)
         if file.exists():
@@ -217,7 +217,7 @@ class Slice:
             yield bank, filler
         finally:
             filler.stop()
-            if bank.ready > begun or not file.exists():
+            if not self.progress["done"] and (bank.ready > begun or not file.exists()):
                 save_state(file, bank.state())
             self.say(f"{bank.ready} clips of latents at the end")
 

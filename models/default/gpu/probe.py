@@ -75,11 +75,11 @@ class Probe:
     def run(self, seconds: float) -> Found:
         s, share = self.s, self.s.probe / (1 + len(self.s.presets))
         vae_batch, rate = fitting(self.vae, s.vae_batch, max(1, s.least_batch // 4), share)
-        self.say(f"autoencoder: {rate:.0f} clips/s at batch {vae_batch}")
+        self.say(f"autoencoder: {rate:.3g} clips/s at batch {vae_batch}")
         for preset in s.presets:
             batch, rate = fitting(lambda n, p=preset: self.dit(p, n), s.dit_batch, s.least_batch, share)  # type: ignore[misc]
             tera = rate * self.cost(preset) / 1e12
-            self.say(f"transformer {preset}: {rate:.0f} samples/s at batch {batch}, {tera:.1f} TFLOP/s, "
+            self.say(f"transformer {preset}: {rate:.3g} samples/s at batch {batch}, {tera:.1f} TFLOP/s, "
                      f"{rate * seconds:.2g} samples in {seconds / 60:.1f} minutes")  # fmt: skip
             if rate * seconds >= s.wanted or preset == s.presets[-1]:
                 return Found(preset, batch, vae_batch)
@@ -139,7 +139,7 @@ def compile_if_faster(trainer: DeviceDiTTrainer, batch: int, say: Callable[[str]
     except Exception as e:
         say(f"blocks are not compiled: {type(e).__name__}: {str(e).splitlines()[0][:200]}")
         compiled = 0.0
-    say(f"transformer: {plain:.0f} samples/s, compiled {compiled:.0f}")
+    say(f"transformer: {plain:.3g} samples/s, compiled {compiled:.3g}")
     if compiled > plain:
         return True
     for b in trainer.model.dit.blocks:
