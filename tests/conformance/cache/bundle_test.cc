@@ -24,20 +24,23 @@ struct BundleRun {
   at::ScalarType dtype = at::kFloat;
   SubjectOptions options;  // its dtype and num_experts are the bundle's business
   bool rewrite = true;
+  bool int8 = false;
 };
 
 void PrintTo(const BundleRun& run, std::ostream* out) {
   *out << run.bundle << ' ' << run.dtype << ' ' << run.options.name
-       << (run.rewrite ? "" : " as it is");
+       << (run.rewrite ? "" : " as it is") << (run.int8 ? " int8" : "");
 }
 
 // The texts of one clip and what depends on them and on the time alone.
 class Clip {
  public:
   Clip(const BundleRun& run, const Safetensors& golden)
-      : bundle_(
-            Bundle::load(Bundle::open(std::string(BW_TEST_DATA "/bundles/") + run.bundle),
-                         {.dtype = run.dtype, .rewrite = run.rewrite, .with_text_encoder = false})),
+      : bundle_(Bundle::load(Bundle::open(std::string(BW_TEST_DATA "/bundles/") + run.bundle),
+                             {.dtype = run.dtype,
+                              .rewrite = run.rewrite,
+                              .int8 = run.int8,
+                              .with_text_encoder = false})),
         noise_(golden.tensors.at("noise")) {
     const at::Tensor& cond = golden.tensors.at("cond");
     cond_ = conditions(cond);
@@ -161,6 +164,7 @@ std::vector<BundleRun> all_runs() {
     runs.push_back({"tiny-wan", dtype, batched});
   }
   runs.push_back({"tiny-wan", at::kBFloat16, plain, false});
+  runs.push_back({"tiny-wan", at::kBFloat16, plain, true, true});
   for (const SubjectOptions& options : {plain, hole, batched}) {
     runs.push_back({"synthetic", at::kFloat, options});
   }
@@ -169,7 +173,8 @@ std::vector<BundleRun> all_runs() {
 
 std::string test_name(const ::testing::TestParamInfo<BundleRun>& info) {
   std::string name = std::string(info.param.bundle) + "_" + at::toString(info.param.dtype) + "_" +
-                     info.param.options.name + (info.param.rewrite ? "" : "_as_it_is");
+                     info.param.options.name + (info.param.rewrite ? "" : "_as_it_is") +
+                     (info.param.int8 ? "_int8" : "");
   for (char& letter : name) letter = letter == '-' ? '_' : letter;
   return name;
 }

@@ -22,6 +22,7 @@ struct Place {
   const Tensors& golden;
   std::string example;  // "0."
   std::int64_t row = 0;
+  double tolerance = testing::kTolerance;
 
   [[nodiscard]] bool has(const std::string& name) const { return golden.contains(example + name); }
   [[nodiscard]] at::Tensor row_of(const std::string& name) const {
@@ -42,16 +43,18 @@ void replay(const Denoiser& denoiser, const Place& at) {
   for (std::size_t block = 0; block < pass->blocks().size(); ++block) {
     const std::string number = std::to_string(block);
     if (at.has("probe." + number)) {
-      expect_close(pass->probe(block, hidden), at.row_of("probe." + number), "probe" + number);
+      expect_close(pass->probe(block, hidden), at.row_of("probe." + number), "probe" + number,
+                   at.tolerance);
     }
     hidden = pass->run_block(block, hidden);
     for (std::size_t stream = 0; stream < hidden.size(); ++stream) {
       const at::Tensor golden = at.row_of("block." + number + "." + std::to_string(stream));
-      expect_close(hidden[stream], golden, "block" + number + "_" + std::to_string(stream));
+      expect_close(hidden[stream], golden, "block" + number + "_" + std::to_string(stream),
+                   at.tolerance);
       hidden[stream] = golden;
     }
   }
-  expect_close(pass->head(hidden), at.row_of("prediction"), "prediction");
+  expect_close(pass->head(hidden), at.row_of("prediction"), "prediction", at.tolerance);
 }
 
 // The whole evaluation by itself, errors adding up over the blocks.
@@ -65,15 +68,31 @@ void replay_whole(const Denoiser& denoiser, const Place& at) {
   for (std::size_t block = 0; block < pass->blocks().size(); ++block) {
     hidden = pass->run_block(block, hidden);
   }
-  expect_close(pass->head(hidden), at.row_of("prediction"), "whole");
+  expect_close(pass->head(hidden), at.row_of("prediction"), "whole", at.tolerance);
 }
 
-// Bundle, and whether its code is rewritten.
-class DenoiserGolden : public ::testing::TestWithParam<std::tuple<const char*, bool>> {};
+struct Mode {
+  const char* name;
+  bool rewrite;
+  bool int8;
+  double tolerance;
+};
+
+constexpr Mode kModes[] = {
+    {"rewritten", true, false, testing::kTolerance},
+    {"as_it_is", false, false, testing::kTolerance},
+    {"int8", true, true, 8e-2},  // weights and activations of 8 bits, in up to 12 blocks
+};
+
+void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.name; }
+
+class DenoiserGolden : public ::testing::TestWithParam<std::tuple<const char*, Mode>> {};
 
 TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
-  const std::filesystem::path path = std::filesystem::path(BW_SOURCE_DIR) / std::get<0>(GetParam());
-  const auto bundle = Bundle::load(Bundle::open(path), {.rewrite = std::get<1>(GetParam())});
+  const auto& [folder, mode] = GetParam();
+  const std::filesystem::path path = std::filesystem::path(BW_SOURCE_DIR) / folder;
+  const auto bundle =
+      Bundle::load(Bundle::open(path), {.rewrite = mode.rewrite, .int8 = mode.int8});
   const c10::InferenceMode guard;
   const Tensors golden = read_safetensors(path / "golden" / "denoiser.safetensors").tensors;
   int examples = 0;
@@ -81,8 +100,8 @@ TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
     const std::string example = std::to_string(i) + ".";
     for (std::int64_t row = 0; row < golden.at(example + "latent").size(0); ++row) {
       SCOPED_TRACE("example " + example + " row " + std::to_string(row));
-      replay(bundle->denoiser(), {golden, example, row});
-      replay_whole(bundle->denoiser(), {golden, example, row});
+      replay(bundle->denoiser(), {golden, example, row, mode.tolerance});
+      replay_whole(bundle->denoiser(), {golden, example, row, mode.tolerance});
       ++examples;
     }
   }
@@ -93,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserGolden,
                          ::testing::Combine(::testing::Values("tests/data/bundles/tiny-wan",
                                                               "tests/data/bundles/synthetic",
                                                               "models/default/bundle"),
-                                            ::testing::Bool()));
+                                            ::testing::ValuesIn(kModes)));
 
 }  // namespace
 }  // namespace bw

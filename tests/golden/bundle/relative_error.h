@@ -20,14 +20,14 @@ inline double relative_error(const at::Tensor& a, const at::Tensor& b) {
 
 // Fails with the worst position and both values there; the largest error goes into the test's
 // record.
-inline void expect_close(const at::Tensor& found, const at::Tensor& golden,
-                         const std::string& name) {
+inline void expect_close(const at::Tensor& found, const at::Tensor& golden, const std::string& name,
+                         double tolerance = kTolerance) {
   ASSERT_EQ(found.sizes(), golden.sizes()) << name;
   const double error = relative_error(found, golden);
   const std::int64_t worst = (found - golden).abs().argmax().item<std::int64_t>();
-  EXPECT_LE(error, kTolerance) << name << ": worst at " << worst << ": "
-                               << found.flatten()[worst].item<double>() << ", golden "
-                               << golden.flatten()[worst].item<double>();
+  EXPECT_LE(error, tolerance) << name << ": worst at " << worst << ": "
+                              << found.flatten()[worst].item<double>() << ", golden "
+                              << golden.flatten()[worst].item<double>();
   ::testing::Test::RecordProperty(name, c10::str(error));
 }
 
