@@ -54,7 +54,7 @@ def run(a: argparse.Namespace) -> None:
     import torch
 
     from .chain import Request, Slice
-    from .export import export
+    from .export import collect_weights, export
     from .kit import check
     from .settings import FULL, REHEARSAL
 
@@ -77,7 +77,9 @@ def run(a: argparse.Namespace) -> None:
     finally:
         part.note()
         sent = export(a.work, a.out, settings, a.device)
-        part.say(f"exported {', '.join(sent) or 'no weights yet'}")
+        more = [k for k in collect_weights(a.work) if k not in sent]
+        rest = f"; not in it: {', '.join(more)} (`export --part NAME` brings them)" if more else ""
+        part.say(f"exported {', '.join(sent) or 'no weights yet'}{rest}")
     part.say("done" if done else "not done: run the same command again")
 
 
