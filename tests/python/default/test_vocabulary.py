@@ -3,8 +3,9 @@
 import random
 
 import pytest
+import torch
 
-from models.default import captions, vocabulary
+from models.default import calibration, captions, vocabulary
 
 
 def test_words_are_those_of_training_captions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +54,16 @@ def test_words_of_a_checkpoint_are_its_own_or_the_grammars_or_unknown() -> None:
     assert vocabulary.words_of({"names": captions.NAMES}) == vocabulary.words()
     assert vocabulary.words_of({"names": {**captions.NAMES, "subject": ["yak"]}}) is None
     assert vocabulary.words_of({}) is None
+
+
+def test_calibration_counts_shares() -> None:
+    sure = torch.tensor([[0.95, 0.5], [0.99, 0.3], [0.91, 0.89], [0.97, 0.2]])
+    right = torch.tensor([[True, True], [False, False], [True, False], [True, False]])
+    assert calibration.worth(sure, right, 0.9) == {
+        "wrong": 0.5,
+        "unsure": 0.5,
+        "wrong_among_unsure": 0.75,
+        "wrong_among_sure": 0.25,
+        "unsure_among_wrong": 0.75,
+    }
+    assert calibration.worth(sure, right, 0.1)["wrong_among_unsure"] is None
