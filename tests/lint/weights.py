@@ -25,7 +25,7 @@ CLAIMS = ("current", "earlier")
 INDEPENDENT = "any"
 LINE = re.compile(r"^weights: *(.*?)\s*$")
 # Columns whose figures come from pictures that the model made or text that it read: they change with the weights.
-MEASURED = re.compile(r"\b(psnr|ssim|lpips|vmaf|db|accuracy|speed-?up)\b", re.IGNORECASE)
+MEASURED = re.compile(r"\b(psnr|ssim|lpips|vmaf|db|accuracy)\b", re.IGNORECASE)
 
 
 @dataclass
