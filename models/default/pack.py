@@ -20,6 +20,7 @@ from .checkpoint import encoder_hash, write_packed
 from .dataset import FPS
 from .latents import open_bank
 from .vae import VAEConfig, read_config
+from .vocabulary import words
 
 SAMPLER = {"steps": 30, "shift": 5.0, "guidance": 5.0}
 
@@ -53,6 +54,7 @@ def packed_config(
         "vae": vae.to_dict(),
         "dit": {k: v for k, v in dit["config"].items() if k != "vae"},
         "names": NAMES,
+        "words": words(),
         "step": dit["step"],
         "latent_mean": mean,
         "latent_std": std,

@@ -90,10 +90,17 @@ def write_code(family: Family, out: Path) -> dict[str, Any]:
     return code
 
 
-def write_goldens(goldens: dict[str, Golden], out: Path) -> list[str]:
-    """Golden files; their metadata says how they were made."""
+def weights_hash(weights: list[dict[str, str]]) -> str:
+    """What names the weights of a bundle: the file's sha256; of several files, the sha256 of theirs, a line each."""
+    if len(weights) == 1:
+        return weights[0]["sha256"]
+    return hashlib.sha256("".join(entry["sha256"] + "\n" for entry in weights).encode()).hexdigest()
+
+
+def write_goldens(goldens: dict[str, Golden], weights: str, out: Path) -> list[str]:
+    """Golden files; their metadata says how they were made, and of which weights (weights_hash)."""
     for name, golden in goldens.items():
-        write_tensors(out / f"golden/{name}.safetensors", golden.tensors, golden.metadata)
+        write_tensors(out / f"golden/{name}.safetensors", golden.tensors, {**golden.metadata, "weights": weights})
     return [f"golden/{name}.safetensors" for name in goldens]
 
 
@@ -112,7 +119,7 @@ def write(family: Family, out: Path) -> None:
     for name, content in family.files.items():
         (out / name).write_bytes(content)
     manifest = dict(family.manifest, code=write_code(family, out), weights=write_weights(family, out))
-    goldens = write_goldens(family.goldens(), out)
+    goldens = write_goldens(family.goldens(), weights_hash(manifest["weights"]), out)
     if goldens:
         manifest["golden"] = goldens
     write_manifest(manifest, out)

@@ -187,16 +187,21 @@ class Block(Tree):
 class Text(Tree):
     """The text encoder, weights under `text.`; the length is fixed, padding is attended to."""
 
-    def __init__(self, model: TextEncoder) -> None:
-        """Take all but the attribute readers."""
+    def __init__(self, model: TextEncoder, reads: bool) -> None:
+        """Take all; the attribute readers only where `reads`, since without class names they say nothing."""
         super().__init__()
         self.text = Tree()
-        graft(self.text, model, ["emb", "reg", "pos", "layers", "norm"])
+        graft(self.text, model, ["emb", "reg", "pos", "layers", "norm", *(["read"] if reads else [])])
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids, mask [B,32] -> registers and tokens [B,37,C]."""
         text: Any = self.text
         return TextEncoder.forward(text, ids)
+
+    def attributes(self, text: Tensor) -> Tensors:
+        """text [B,T',C] of forward -> logits [B,K+1] per attribute; the last class: not mentioned."""
+        encoder: Any = self.text
+        return tuple(TextEncoder.attributes(encoder, text))
 
 
 class VideoDecoder(Tree):
@@ -224,6 +229,11 @@ class VideoDecoder(Tree):
         return frames
 
 
+def reads_attributes(model: checkpoint.Checkpoint) -> bool:
+    """Whether the checkpoint names the classes that its registers are read as."""
+    return "names" in model.config
+
+
 def parts(model: checkpoint.Checkpoint, dtype: torch.dtype) -> dict[str, Part]:
     """All archives of a checkpoint that is already in `dtype`."""
     dit, config = model.dit, model.dit.cfg
@@ -236,7 +246,10 @@ def parts(model: checkpoint.Checkpoint, dtype: torch.dtype) -> dict[str, Part]:
     t = torch.tensor([999.0, 500.0, 3.0])
     conditions, time, block = Conditions(dit), Time(dit), Block(dit, 0)
     ids = torch.randint(3, 50, (batch, config.length), generator=torch.Generator().manual_seed(1))
-    decoder = VideoDecoder(model.vae.decoder)
+    decoder, reads = VideoDecoder(model.vae.decoder), reads_attributes(model)
+    text_methods: dict[str, tuple[Any, ...]] = {"forward": (ids, torch.ones_like(ids))}
+    if reads:
+        text_methods["attributes"] = (text,)
     with torch.no_grad():
         context, (embedding, modulation) = conditions((text,), grid)[0], time((t,))
         stages = {s: getattr(block, s)(hidden, modulation, context) for s in STAGES}
@@ -253,7 +266,7 @@ def parts(model: checkpoint.Checkpoint, dtype: torch.dtype) -> dict[str, Part]:
         "embed": Part(Embed(dit), {"forward": ((latent,), grid)}, sizes),
         "head": Part(Head(dit), {"forward": (hidden, embedding, latent)}, sizes),
         "block": Part(block, methods, sizes),
-        "text_encoder": Part(Text(model.text), {"forward": (ids, torch.ones_like(ids))}),
+        "text_encoder": Part(Text(model.text, reads), text_methods),
         "decoder": Part(decoder, {"initial": (first[:, :, :1],), "step": (first, caches)}, sizes),
     }
 
@@ -263,7 +276,8 @@ def weights(model: checkpoint.Checkpoint) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, tensor in model.dit.state_dict().items():
         tensors[name.replace(".qkv.", ".to_qkv.") if name.startswith("blocks.") else name] = tensor
-    text = {f"text.{k}": v for k, v in model.text.state_dict().items() if not k.startswith("read.")}
+    reads = reads_attributes(model)
+    text = {f"text.{k}": v for k, v in model.text.state_dict().items() if reads or not k.startswith("read.")}
     tensors |= text | {f"decoder.{k}": v for k, v in model.vae.decoder.state_dict().items()}
     return {k: v if v.ndim < 2 else v.bfloat16() for k, v in tensors.items()}
 

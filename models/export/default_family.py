@@ -1,17 +1,21 @@
 """The default model as a family: manifest, examples and goldens. Read default.py for the wrappers."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.default import checkpoint
+from models.default import checkpoint, vocabulary
 from models.default.dit import from_tokens, grid_coords, to_tokens
-from models.default.tokenizer import Tokenizer
+from models.default.tokenizer import Tokenizer, clean
 from models.export import default, golden
 from models.export.parts import DTYPES, Example, Family, Golden, Part, Record, seeded
 
+# Only read, not drawn: words that no caption holds, a typo, a hyphen, an apostrophe.
+STRANGE = "A fox's friend runs throgh the SNOW, well-lit; a jack-o-lantern (cinematic)"
 PROMPT = "a fox moving from left to right in the snow at sunset"
 ATTRIBUTION = (
     "Trained from scratch on procedural clips whose sprites are emoji of Noto Color Emoji (Google; the art is under "
@@ -29,6 +33,17 @@ def euler(config: dict[str, Any]) -> dict[str, Any]:
     """The scheduler's entry."""
     shift = float(config["sampler"]["shift"])
     return {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": shift, "sigmas": "explicit"}
+
+
+def understanding(config: dict[str, Any], classes: Sequence[int]) -> dict[str, Any]:
+    """The manifest's text.attributes and text.words, as far as the checkpoint knows them."""
+    known: dict[str, Any] = {}
+    if "names" in config:
+        known["attributes"] = vocabulary.attributes(config["names"], classes)
+    words = vocabulary.words_of(config)
+    if words is not None:
+        known["words"] = words
+    return known
 
 
 class Original:
@@ -90,6 +105,7 @@ def manifest(model: checkpoint.Checkpoint) -> dict[str, Any]:
             "pad_id": 0,
             "template": "{}",
             "trim": False,
+            **understanding(config, dit.classes),
         },
         "text_dim": dit.text_dim,
         "text_tokens": len(dit.classes) + dit.length,
@@ -139,17 +155,34 @@ def examples(model: checkpoint.Checkpoint) -> list[Example]:
 
 
 @torch.no_grad()
+def golden_text(model: checkpoint.Checkpoint) -> Golden:
+    """Prompts as the original encodes and reads them; the first two are those of the runs."""
+    prompts = [PROMPT, ""]
+    words = vocabulary.words_of(model.config)
+    if words is not None:
+        prompts.append(STRANGE)
+    ids = Tokenizer(model.tokenizer_path)(prompts)
+    embeddings = model.text(ids)
+    text = Golden({}, {f"{i}.prompt": prompt for i, prompt in enumerate(prompts)})
+    for i, prompt in enumerate(prompts):
+        row, embedding = ids[i : i + 1], embeddings[i : i + 1]
+        text.tensors |= {f"{i}.ids": row, f"{i}.mask": (row != 0).long()}
+        text.tensors |= {f"{i}.text": embedding, f"{i}.embedding": embedding}
+        if default.reads_attributes(model):
+            logits = model.text.attributes(embedding)
+            text.tensors |= {f"{i}.attributes.{n}": x for n, x in enumerate(logits)}
+        if words is not None:
+            text.metadata[f"{i}.unknown_words"] = json.dumps(vocabulary.unknown(clean(prompt), words))
+    return text
+
+
+@torch.no_grad()
 def goldens(original: Original) -> dict[str, Golden]:
     """One clip from prompt to frames, by the Python original in fp32."""
     model = original.models[torch.float32]
     config = model.config
-    ids = Tokenizer(model.tokenizer_path)([PROMPT, ""])
-    embeddings = model.text(ids)
-    text = Golden({}, {"0.prompt": PROMPT, "1.prompt": ""})
-    for i in range(2):
-        row = ids[i : i + 1]
-        text.tensors |= {f"{i}.ids": row, f"{i}.mask": (row != 0).long()}
-        text.tensors |= {f"{i}.text": embeddings[i : i + 1], f"{i}.embedding": embeddings[i : i + 1]}
+    text = golden_text(model)
+    embeddings = torch.cat([text.tensors["0.text"], text.tensors["1.text"]])
     shape = ((config["frames"] - 1) // 4 + 1, config["size"] // 16, config["size"] // 16)
     noise = seeded(1, model.dit.cfg.channels, *shape, seed=0)
     run = golden.Run(euler(config), config["sampler"]["steps"], float(config["sampler"]["guidance"]))

@@ -1,8 +1,10 @@
 """Golden tensors: what the original model computes, for the C++ tests to replay.
 
 Names. `denoiser`: `<i>.latent`, `.t`, `.text`, `.prediction`, `.block.<n>.<stream>`, `.probe.<n>` for example i.
-`text`: `<i>.ids`, `.mask`, `.text` (the encoder's output), `.embedding` (for the denoiser); metadata `<i>.prompt`.
+`text`: `<i>.ids`, `.mask`, `.text` (the encoder's output), `.embedding` (for the denoiser), `.attributes.<n>` (logits
+of the manifest's text.attributes); metadata `<i>.prompt`, `<i>.unknown_words` (JSON; those not in text.words).
 `decoder`: `latent` (normalised), `frames` (all of them, before the leading ones are dropped).
+Every file's metadata `weights`: the hash of the weights (bundle.weights_hash).
 `runs`: `noise`, `cond`, `uncond`, `<run>.latents`; metadata `<run>`: JSON with scheduler, steps, guidance_scale.
 """
 

@@ -92,9 +92,18 @@ class Bundle:
 
     def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Text embedding; with `trim`, rows beyond the true length are zero."""
-        text: Tensor = self.code(self.manifest["text_encoder"]).forward(ids, mask)
+        text: Tensor = self._text(ids, mask)
         if self.manifest["text"]["trim"]:
             text = torch.where(mask[..., None].bool(), text, torch.zeros_like(text))
+        return text
+
+    def attributes(self, ids: Tensor, mask: Tensor) -> Tensors:
+        """Logits [B,classes+1] of the text's attributes, read from what the encoder returns before `trim`."""
+        logits: Tensors = self.code(self.manifest["text_encoder"]).attributes(self._text(ids, mask))
+        return logits
+
+    def _text(self, ids: Tensor, mask: Tensor) -> Tensor:
+        text: Tensor = self.code(self.manifest["text_encoder"]).forward(ids, mask)
         return text
 
 

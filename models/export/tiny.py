@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.export.parts import seeded
 
 _SUBJECTS = "fox cat dog rabbit horse elephant penguin whale duck owl frog car bus train rocket balloon"
-_WORDS = {
+WORDS = {
     "subject": _SUBJECTS.split(" "),
     "colour": "red green blue yellow white black golden small big happy".split(" "),
     "motion": "runs jumps flies spins rises falls sleeps grows moves waits".split(" "),
@@ -48,7 +48,7 @@ def randomise(module: nn.Module, scale: Callable[[str, Tensor], float | None], p
 def sentences(count: int, seed: int = 0) -> list[str]:
     """Generated sentences of the test language."""
     r = random.Random(seed)
-    pick = {k: (lambda v=v: r.choice(v)) for k, v in _WORDS.items()}
+    pick = {k: (lambda v=v: r.choice(v)) for k, v in WORDS.items()}
     return [
         f"{r.choice(('a', 'the'))} {pick['colour']()} {pick['subject']()} {pick['motion']()} "
         f"{r.choice(('in', 'over', 'through'))} the {pick['place']()} at {pick['light']()}"

@@ -3,15 +3,18 @@
 A tiny one serves the tests; one with a single block of Wan2.1-1.3B's width is for timing.
 """
 
+import copy
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from models.export import golden, tiny, tiny_decoder, umt5, wan
+from models.default import vocabulary
+from models.export import golden, tiny, tiny_decoder, tiny_reader, wan
 from models.export.parts import Example, Family, Golden, Part, Record, convert, seeded
 
 CHANNELS, TEXT_DIM, TOKENS, VOCABULARY = 16, 32, 32, 512
@@ -52,6 +55,7 @@ class TinyWan:
 
     transformer: Any
     text: Any
+    readers: nn.ModuleList
     decoder: tiny_decoder.TinyDecoder
     tokenizer: bytes
 
@@ -115,7 +119,7 @@ def make(size: Size) -> TinyWan:
     tiny.randomise(decoder, tiny_decoder.scale, "decoder.")
     for model in (text, decoder):
         model.requires_grad_(False).eval()
-    return TinyWan(transformer(size), text, decoder, tiny.tokenizer(VOCABULARY))
+    return TinyWan(transformer(size), text, tiny_reader.make(TEXT_DIM), decoder, tiny.tokenizer(VOCABULARY))
 
 
 class Original:
@@ -144,7 +148,8 @@ class Original:
 def _weights(models: TinyWan) -> dict[str, Tensor]:
     tensors = dict(models.transformer.state_dict())
     text = {k: v for k, v in models.text.state_dict().items() if k != "encoder.embed_tokens.weight"}
-    return tensors | text | {"decoder." + k: v for k, v in models.decoder.state_dict().items()}
+    readers = {"read." + k: v for k, v in models.readers.state_dict().items()}
+    return tensors | text | readers | {"decoder." + k: v for k, v in models.decoder.state_dict().items()}
 
 
 def _parts(models: TinyWan, original: Original, dtype: torch.dtype) -> dict[str, Part]:
@@ -153,7 +158,7 @@ def _parts(models: TinyWan, original: Original, dtype: torch.dtype) -> dict[str,
     decoder = tiny_decoder.TinyDecoder(CHANNELS)
     decoder.load_state_dict(models.decoder.state_dict())
     parts = wan.transformer_parts(original.models[dtype], dtype)
-    parts["text_encoder"] = umt5.part(convert(text, dtype))
+    parts["text_encoder"] = tiny_reader.part(convert(text, dtype), convert(copy.deepcopy(models.readers), dtype))
     parts["decoder"] = tiny_decoder.part(convert(decoder, dtype), dtype)
     return parts
 
@@ -182,6 +187,7 @@ def _manifest(models: TinyWan, size: Size) -> dict[str, Any]:
             "pad_id": 0,
             "template": "{}",
             "trim": True,
+            **tiny_reader.manifest(),
         },
         **wan.transformer_manifest(models.transformer, TOKENS),
         "text_encoder": "text_encoder",
@@ -204,7 +210,9 @@ def _goldens(models: TinyWan, original: Original, manifest: dict[str, Any]) -> d
     for i, prompt in enumerate((*PROMPTS, "")):
         ids, mask, states, cut = models.embedding(prompt)
         text.tensors |= {f"{i}.ids": ids, f"{i}.mask": mask, f"{i}.text": states, f"{i}.embedding": cut}
-        text.metadata[f"{i}.prompt"] = prompt
+        text.tensors |= {f"{i}.attributes.{n}": x for n, x in enumerate(tiny_reader.read(models.readers, states))}
+        strange = vocabulary.unknown(" ".join(prompt.split()), tiny_reader.manifest()["words"])
+        text.metadata |= {f"{i}.prompt": prompt, f"{i}.unknown_words": json.dumps(strange)}
     table = {
         f"{name}.{'cfg' if scale != 1.0 else 'none'}": golden.Run(config, STEPS, scale)
         for name, config in SCHEDULERS.items()

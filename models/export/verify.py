@@ -87,6 +87,11 @@ def verify_goldens(path: Path) -> dict[str, float]:
     for i in range(sum(name.endswith(".ids") for name in text)):
         encoded = bundle.encode(text[f"{i}.ids"], text[f"{i}.mask"])
         report[f"text {i}"] = relative(encoded, text[f"{i}.embedding"])
+        for n, attribute in enumerate(bundle.manifest["text"].get("attributes", [])):
+            logits = bundle.attributes(text[f"{i}.ids"], text[f"{i}.mask"])[n]
+            if logits.shape != (1, len(attribute["classes"]) + 1):
+                raise VerificationError(f"attribute {attribute['name']}: logits of shape {tuple(logits.shape)}")
+            report[f"text {i}, {attribute['name']}"] = relative(logits, text[f"{i}.attributes.{n}"])
     if decoder:
         frames = torch.cat(list(bundle.decode(decoder["latent"], 1)), 1)
         wanted = decoder["frames"]

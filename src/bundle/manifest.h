@@ -66,15 +66,23 @@ struct StreamInfo {
 
 enum class Cleaning { kNone, kWhitespace, kLowercase };
 
-// How a prompt becomes token ids; see text_encoder.h.
+// One thing that the text encoder reads from a prompt: the subject, the motion …
+struct PromptAttribute {
+  std::string name;
+  std::vector<std::string> classes;
+};
+
+// How a prompt becomes token ids (text_encoder.h), and what can be said of it (prompt_words.h).
 struct TextPipeline {
   std::string tokenizer;  // file in the bundle
   Cleaning cleaning = Cleaning::kNone;
   std::int64_t max_tokens = 0;  // including the end mark
   bool add_eos = true;
   std::int64_t pad_id = 0;
-  std::string prompt_template;  // "{}" stands for the cleaned prompt
-  bool trim = false;            // embeddings of the padding become zero (Wan)
+  std::string prompt_template;              // "{}" stands for the cleaned prompt
+  bool trim = false;                        // embeddings of the padding become zero (Wan)
+  std::vector<PromptAttribute> attributes;  // of the method `attributes`; empty: there is none
+  std::vector<std::string> words;  // of the training's captions, ascending; empty: not known
 };
 
 // A code archive and the roles of its inputs, in order.

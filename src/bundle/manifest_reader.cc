@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "base/error.h"
 
@@ -13,6 +14,9 @@ constexpr std::int64_t kFormatVersion = 1;
 constexpr std::size_t kMaxNameBytes = 300;
 constexpr std::int64_t kMaxSize = 1 << 24;
 constexpr std::int64_t kMaxStride = 256;
+constexpr std::size_t kMaxAttributes = 64;
+constexpr std::size_t kMaxClasses = 1000;
+constexpr std::size_t kMaxWords = 100'000;
 
 void check_version(JsonObject& root) {
   const std::int64_t version = root.integer("format_version");
@@ -70,26 +74,54 @@ std::string file(JsonObject& object, const std::string& key) {
 
 using Visit = std::function<void(const Json&, const Origin&)>;
 
-void for_each(JsonObject& object, const std::string& key, std::size_t min, const Visit& visit) {
+void for_each(JsonObject& object, const std::string& key, std::size_t min, const Visit& visit,
+              std::size_t max = std::numeric_limits<std::size_t>::max()) {
   const Json& value = object.require(key);
   const Origin origin = object.at(key);
   if (!value.is_array()) reject(origin, "must be a list, got " + json_type_name(value));
   if (value.size() < min) reject(origin, "must not be empty");
+  if (value.size() > max) {
+    reject(origin,
+           "has " + std::to_string(value.size()) + " entries; the limit is " + std::to_string(max));
+  }
   for (std::size_t i = 0; i < value.size(); ++i) {
     visit(value[i], origin.at("[" + std::to_string(i) + "]"));
   }
 }
 
-std::vector<std::string> names(JsonObject& object, const std::string& key, std::size_t min) {
+std::string name_entry(const Json& value, const Origin& origin) {
+  if (!value.is_string()) reject(origin, "must be text, got " + json_type_name(value));
+  std::string text = value.get<std::string>();
+  if (text.size() > kMaxNameBytes) reject(origin, "is too long");
+  return text;
+}
+
+std::vector<std::string> names(JsonObject& object, const std::string& key, std::size_t min,
+                               std::size_t max = std::numeric_limits<std::size_t>::max()) {
   std::vector<std::string> result;
-  for_each(object, key, min, [&](const Json& value, const Origin& origin) {
-    if (!value.is_string()) reject(origin, "must be text, got " + json_type_name(value));
-    result.push_back(value.get<std::string>());
-    if (result.back().size() > kMaxNameBytes) reject(origin, "is too long");
+  const auto add = [&](const Json& value, const Origin& origin) {
+    result.push_back(name_entry(value, origin));
     if (std::ranges::count(result, result.back()) > 1) {
       reject(origin, "'" + result.back() + "' appears twice");
     }
-  });
+  };
+  for_each(object, key, min, add, max);
+  return result;
+}
+
+// In ascending order, so that a long list needs no search for words given twice, and later no sort.
+std::vector<std::string> ascending_words(JsonObject& object, const std::string& key) {
+  std::vector<std::string> result;
+  const auto add = [&](const Json& value, const Origin& origin) {
+    std::string word = name_entry(value, origin);
+    if (word.empty()) reject(origin, "must not be empty");
+    if (!result.empty() && word <= result.back()) {
+      reject(origin, "'" + word + "' must come before '" + result.back() +
+                         "': words are in ascending order, each once");
+    }
+    result.push_back(std::move(word));
+  };
+  for_each(object, key, 1, add, kMaxWords);
   return result;
 }
 
@@ -173,6 +205,21 @@ StreamInfo read_stream(const Json& json, const Origin& origin) {
   return stream;
 }
 
+std::vector<PromptAttribute> read_attributes(JsonObject& text, const std::string& key) {
+  std::vector<PromptAttribute> result;
+  const auto add = [&](const Json& value, const Origin& origin) {
+    JsonObject object(value, origin);
+    PromptAttribute attribute{name(object, "name"), names(object, "classes", 1, kMaxClasses)};
+    object.finish();
+    if (std::ranges::count(result, attribute.name, &PromptAttribute::name) > 0) {
+      reject(origin.at("name"), "'" + attribute.name + "' appears twice");
+    }
+    result.push_back(std::move(attribute));
+  };
+  for_each(text, key, 1, add, kMaxAttributes);
+  return result;
+}
+
 TextPipeline read_text(const Json& json, const Origin& origin) {
   JsonObject object(json, origin);
   TextPipeline text;
@@ -186,6 +233,8 @@ TextPipeline read_text(const Json& json, const Origin& origin) {
   text.pad_id = size(object, "pad_id", 0);
   text.prompt_template = object.text("template");
   text.trim = object.boolean("trim");
+  if (object.has("attributes")) text.attributes = read_attributes(object, "attributes");
+  if (object.has("words")) text.words = ascending_words(object, "words");
   object.finish();
   const std::size_t hole = text.prompt_template.find("{}");
   if (hole == std::string::npos || text.prompt_template.find("{}", hole + 2) != std::string::npos) {

@@ -13,18 +13,6 @@
 namespace bw {
 namespace {
 
-// Steps over one character of valid UTF-8.
-char32_t take_character(std::string_view text, std::size_t& at) {
-  const auto lead = static_cast<unsigned char>(text[at++]);
-  if (lead < 0x80) return lead;
-  const int more = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
-  char32_t character = lead & (0x3FU >> more);
-  for (int i = 0; i < more; ++i) {
-    character = (character << 6) | (static_cast<unsigned char>(text[at++]) & 0x3FU);
-  }
-  return character;
-}
-
 void append(std::string& text, char32_t c) {
   const auto byte = [&](char32_t value) { text += static_cast<char>(value); };
   if (c < 0x80) {
@@ -67,6 +55,17 @@ class LowerCase {
 };
 
 }  // namespace
+
+char32_t take_character(std::string_view text, std::size_t& at) {
+  const auto lead = static_cast<unsigned char>(text[at++]);
+  if (lead < 0x80) return lead;
+  const int more = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
+  char32_t character = lead & (0x3FU >> more);
+  for (int i = 0; i < more; ++i) {
+    character = (character << 6) | (static_cast<unsigned char>(text[at++]) & 0x3FU);
+  }
+  return character;
+}
 
 std::string clean_text(std::string_view text, Cleaning cleaning) {
   BW_CHECK(is_valid_utf8(text));

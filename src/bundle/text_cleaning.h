@@ -9,6 +9,9 @@
 
 namespace bw {
 
+// The character of valid UTF-8 that begins at `at`, which moves behind it.
+[[nodiscard]] char32_t take_character(std::string_view text, std::size_t& at);
+
 // `text` must be UTF-8.
 //   none        as it is
 //   whitespace  runs of Unicode white space become one space, none at the ends (Python: "

@@ -1,4 +1,5 @@
-// Prompt → text embedding. Read manifest.h (TextPipeline) for the parameters.
+// Prompt → text embedding, and what the encoder reads from it. Read manifest.h (TextPipeline) for
+// the parameters, prompt_words.h for what it has never read.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -58,6 +59,10 @@ class TextEncoder {
 
   [[nodiscard]] const Tokenizer& tokenizer() const;
   [[nodiscard]] TextEmbedding encode(std::string_view prompt) const;
+  // One tensor of logits [classes + 1] f32 per entry of the manifest's text.attributes; the last
+  // class stands for "not mentioned". Empty when the bundle has none. Throws InputError when the
+  // code returns anything else.
+  [[nodiscard]] std::vector<at::Tensor> attributes(std::string_view prompt) const;
 
  private:
   struct Impl;

@@ -1,10 +1,16 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iomanip>
 #include <iostream>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "bundle/bundle.h"
 #include "cli/command.h"
 #include "run/latents.h"
+#include "run/options.h"
+#include "run/prompt_reading.h"
+#include "run/resolve.h"
 #include "run/run_record.h"
 
 namespace bw {
@@ -57,11 +63,13 @@ Json inspect_file(const fs::path& file) {
 std::string shorten(const Json& value) {
   std::string text = value.is_string() ? value.get<std::string>() : value.dump();
   constexpr std::size_t kLongest = 200;
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + " … (--json shows all)";
-  return text;
+  if (text.size() <= kLongest) return text;
+  std::size_t end = kLongest;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // within a character
+  return text.substr(0, end) + " … (--json shows all)";
 }
 
-void run_inspect(const std::string& what, bool verify, bool as_json) {
+void inspect_path(const std::string& what, bool verify, bool as_json) {
   if (!fs::exists(what)) throw InputError(what + ": does not exist");
   const bool is_bundle = fs::is_directory(what);
   if (verify && !is_bundle)
@@ -74,15 +82,132 @@ void run_inspect(const std::string& what, bool verify, bool as_json) {
   for (const auto& [key, value] : json.items()) std::cout << key << ": " << shorten(value) << '\n';
 }
 
+// "99 %"; never "100 %" of what is not certain.
+std::string percent(double probability) {
+  const int rounded = std::min(99, static_cast<int>(100 * probability + 0.5));
+  return (rounded == 0 ? "<1" : std::to_string(rounded)) + " %";
+}
+
+std::string value_text(const AttributeValue& value) {
+  return value.value.value_or("not mentioned");
+}
+
+void print_attributes(const std::vector<AttributeReading>& attributes) {
+  std::size_t names = 0;
+  std::size_t values = 0;
+  for (const AttributeReading& attribute : attributes) {
+    names = std::max(names, attribute.name.size());
+    values = std::max(values, value_text(attribute.best).size());
+  }
+  for (const AttributeReading& attribute : attributes) {
+    std::cout << "  " << std::left << std::setw(static_cast<int>(names) + 2) << attribute.name
+              << std::setw(static_cast<int>(values) + 2) << value_text(attribute.best)
+              << percent(attribute.best.probability);
+    if (attribute.is_unsure()) {
+      std::cout << "  unsure, next is '" << value_text(attribute.next) << "' with "
+                << percent(attribute.next.probability);
+    }
+    std::cout << '\n';
+  }
+}
+
+void print_reading(const PromptReading& reading, const std::string& model) {
+  std::cout << "prompt: " << shorten(reading.prompt) << '\n';
+  if (reading.cut_tokens > 0) {
+    const std::size_t begin =
+        std::min(reading.cut_text.find_first_not_of(' '), reading.cut_text.size());
+    std::cout << "cut off, since the prompt is longer than the model reads: "
+              << shorten(reading.cut_text.substr(begin)) << '\n';
+  }
+  if (reading.attributes.empty()) {
+    std::cout << "understood: the model '" << model << "' does not tell; its bundle has no "
+              << "text.attributes\n";
+  } else {
+    std::cout << "understood:\n";
+    print_attributes(reading.attributes);
+  }
+  std::cout << "words that it was never trained on: ";
+  if (!reading.unknown_words) {
+    std::cout << "the model '" << model << "' does not tell; its bundle has no text.words\n";
+    return;
+  }
+  std::string words;
+  for (const std::string& word : *reading.unknown_words)
+    words += (words.empty() ? "" : ", ") + word;
+  std::cout << (words.empty() ? "none" : shorten(words)) << '\n';
+}
+
+bool concerns_prompts(const OptionInfo& option) {
+  return option.key == "prompt" || option.key == "model" || option.key == "dtype";
+}
+
+void inspect_prompt(const Request& request, bool as_json) {
+  const std::string prompt = request.text("prompt").value();
+  if (!is_valid_utf8(prompt)) reject(request.origin("prompt"), "is not valid UTF-8");
+  const Manifest manifest = Bundle::open(find_bundle(request));
+  if (manifest.text_encoder.empty()) {
+    throw InputError(manifest.directory.string() + ": the model '" + manifest.name +
+                     "' has no text encoder, so it reads no prompts");
+  }
+  const std::string dtype = request.text("dtype").value_or(default_dtype(manifest));
+  LoadOptions load;
+  load.dtype = find_dtype(manifest, dtype, request.origin("dtype"));
+  load.with_denoiser = false;
+  load.with_decoder = false;
+  const auto model = Bundle::load(manifest, load);
+  const PromptReading reading = read_prompt(*model, prompt);
+  if (!as_json) {
+    print_reading(reading, manifest.name);
+    return;
+  }
+  Json json = {{"kind", "prompt"},
+               {"bundle", {{"name", manifest.name}, {"sha256", manifest.hash}}},
+               {"dtype", dtype}};
+  json.update(reading_to_json(reading));
+  std::cout << json.dump(2) << '\n';
+}
+
+struct InspectOptions {
+  std::string what;
+  bool verify = false;
+  RunFlags flags;
+};
+
+// Either a path or a prompt; what belongs to the other is refused, not ignored.
+void run_inspect(const InspectOptions& options, bool as_json) {
+  const Request request = options.flags.request();
+  if (!request.has("prompt")) {
+    if (options.what.empty()) {
+      throw UsageError(
+          "inspect: say what: a bundle folder, a report, a video or a latents file; or --prompt "
+          "TEXT");
+    }
+    for (const char* key : {"model", "dtype"}) {
+      if (request.has(key)) {
+        reject(request.origin(key), "belongs to --prompt; a bundle is inspected by its folder");
+      }
+    }
+    inspect_path(options.what, options.verify, as_json);
+    return;
+  }
+  if (!options.what.empty()) {
+    reject(request.origin("prompt"), "cannot be given together with '" + options.what +
+                                         "'; --model names the bundle that reads the prompt");
+  }
+  if (options.verify) throw UsageError("--verify: works on a bundle, not on a prompt");
+  inspect_prompt(request, as_json);
+}
+
 }  // namespace
 
 std::function<void()> add_inspect_command(CLI::App& app, TalkOptions& talk) {
-  const auto what = std::make_shared<std::string>();
-  const auto verify = std::make_shared<bool>(false);
-  app.add_option("what", *what, "bundle folder, report (.json), video or latents (.safetensors)")
-      ->required();
-  app.add_flag("--verify", *verify, "check the sha256 of every file of a bundle, weights included");
-  return [what, verify, &talk] { run_inspect(*what, *verify, talk.json); };
+  const auto options = std::make_shared<InspectOptions>();
+  app.add_option("what", options->what,
+                 "bundle folder, report (.json), video or latents (.safetensors)");
+  app.add_flag("--verify", options->verify,
+               "check the sha256 of every file of a bundle, weights included");
+  options->flags.add_to(app, concerns_prompts);
+  return [options, &talk] { run_inspect(*options, talk.json); };
 }
 
 }  // namespace bw

@@ -48,14 +48,9 @@ class Picker {
 };
 
 ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker& pick) {
-  const std::vector<std::string> dtypes = runnable_dtypes(manifest);
-  if (dtypes.empty()) {
-    throw InputError(manifest.directory.string() + ": no dtype has all the archives a run needs");
-  }
-  const bool has_bf16 = std::find(dtypes.begin(), dtypes.end(), "bfloat16") != dtypes.end();
   ModelPlan model;
   model.bundle = manifest.directory;
-  model.dtype = pick.text("dtype", has_bf16 ? "bfloat16" : dtypes.front(), "default");
+  model.dtype = pick.text("dtype", default_dtype(manifest), "default");
   (void)find_dtype(manifest, model.dtype, request.origin("dtype"));
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
@@ -214,6 +209,15 @@ fs::path find_bundle(const Request& request) {
       "no model: --model was not given, $BWCACHE_MODEL is not set, and there is no default bundle "
       "in '" +
       places[0].lexically_normal().string() + "' or '" + places[1].string() + "'");
+}
+
+std::string default_dtype(const Manifest& manifest) {
+  const std::vector<std::string> dtypes = runnable_dtypes(manifest);
+  if (dtypes.empty()) {
+    throw InputError(manifest.directory.string() + ": no dtype has all the archives a run needs");
+  }
+  const bool has_bf16 = std::ranges::find(dtypes, "bfloat16") != dtypes.end();
+  return has_bf16 ? "bfloat16" : dtypes.front();
 }
 
 Plan resolve(const Request& request, const Manifest& manifest) {

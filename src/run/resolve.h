@@ -14,6 +14,10 @@ namespace bw {
 // InputError naming all places when there is none.
 [[nodiscard]] std::filesystem::path find_bundle(const Request& request);
 
+// The dtype of a run that names none: bfloat16 where the bundle has it. Throws InputError when no
+// dtype has all archives.
+[[nodiscard]] std::string default_dtype(const Manifest& manifest);
+
 // Pure but for seed -1, which draws one. Throws UsageError or InputError after the value's origin.
 [[nodiscard]] Plan resolve(const Request& request, const Manifest& manifest);
 

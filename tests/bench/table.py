@@ -5,16 +5,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/lint"))
+from weights import DEFAULT, DIGITS, weights_hash  # noqa: E402
+
+
+def weights_line(result: dict[str, Any]) -> str:
+    """The line under every table that says what it was measured with (CONTRIBUTING.md)."""
+    text = (ROOT / DEFAULT / "model.json").read_bytes()
+    if hashlib.sha256(text).hexdigest() != result["bundle"]["sha256"]:
+        sys.exit(f"the results are of bundle {result['bundle']['sha256'][:DIGITS]}, not of {DEFAULT}: run it again")
+    return f"weights: {weights_hash(json.loads(text)['weights'])[:DIGITS]}"
+
 
 def cache_table(result: dict[str, Any]) -> list[str]:
     lines = [
-        f"Model {result['bundle']['name']} ({result['bundle']['sha256'][:12]}), {len(result['prompts'])} prompts, "
+        f"Model {result['bundle']['name']}, {len(result['prompts'])} prompts, "
         f"{result['repeat']} interleaved runs each, {result['environment']['threads']} threads, "
         f"{result['environment']['processor']}.",
         "",
@@ -32,7 +45,7 @@ def cache_table(result: dict[str, Any]) -> list[str]:
             f"{arm['cache_bytes'] / 2**20:.1f} MiB",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    return [*lines, "", weights_line(result)]
 
 
 def overhead_lines(result: dict[str, Any]) -> list[str]:

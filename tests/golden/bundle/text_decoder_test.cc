@@ -3,9 +3,12 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "base/json.h"
 #include "bundle/bundle.h"
+#include "bundle/prompt_words.h"
 #include "golden/bundle/relative_error.h"
 #include "torchscript/safetensors.h"
 
@@ -36,6 +39,36 @@ TEST_P(TextDecoderGolden, Prompts_IdsAndEmbeddingMatch) {
                  "embedding" + std::to_string(prompts));
   }
   EXPECT_GE(prompts, 2);
+}
+
+// Logits of the original and words that Python found unknown; a bundle without them has no goldens
+// of them either.
+TEST_P(TextDecoderGolden, Prompts_AttributesAndUnknownWordsMatch) {
+  const c10::InferenceMode guard;
+  const Safetensors golden = read_safetensors(path_ / "golden" / "text.safetensors");
+  const TextPipeline& pipeline = *bundle_->manifest().text;
+  std::size_t tensors = 0;
+  std::size_t lists = 0;
+  for (const auto& [key, prompt] : golden.metadata) {
+    if (!key.ends_with(".prompt")) continue;
+    const std::string number = key.substr(0, key.find('.') + 1);
+    const std::vector<at::Tensor> logits = bundle_->text_encoder()->attributes(prompt);
+    for (std::size_t n = 0; n < logits.size(); ++n) {
+      const std::string name = number + "attributes." + std::to_string(n);
+      expect_close(logits[n].unsqueeze(0), golden.tensors.at(name), name);
+    }
+    tensors += logits.size();
+    if (pipeline.words.empty()) continue;
+    const Json wanted = Json::parse(golden.metadata.at(number + "unknown_words"));
+    EXPECT_EQ(Json(unknown_words(prompt, pipeline)), wanted) << prompt;
+    ++lists;
+  }
+  const auto count = [](const auto& entries, std::string_view part) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        entries, [&](const auto& entry) { return entry.first.find(part) != std::string::npos; }));
+  };
+  EXPECT_EQ(tensors, count(golden.tensors, ".attributes."));
+  EXPECT_EQ(lists, count(golden.metadata, ".unknown_words"));
 }
 
 TEST_P(TextDecoderGolden, Frames_MatchTheOriginal) {

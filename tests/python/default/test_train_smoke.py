@@ -5,12 +5,13 @@ from pathlib import Path
 
 from conftest import train
 
-from models.default import checkpoint
+from models.default import checkpoint, vocabulary
 from models.default.sample import Pipeline, Sampler
 
 
 def test_chain_leaves_a_checkpoint_that_generates(chain: Path) -> None:
     c = checkpoint.load(chain / "checkpoint")
+    assert c.config["words"] == vocabulary.words()
     assert c.config["step"] == 20 and c.vae.cfg.latent_bound == 5.0
     pipe = Pipeline(str(chain / "checkpoint"))
     frames = pipe.decode(pipe.latents(["a fox", ""], Sampler(steps=2)))

@@ -110,6 +110,8 @@ def test_argument_names_follow_the_contract(path: Path, dtype: str) -> None:
     for expert in manifest["experts"]:
         wanted |= {expert[role]["code"]: CONTRACT[role] for role in ("conditions", "time", "embed", "head")}
     wanted |= {manifest[role]: CONTRACT[role] for role in ("text_encoder", "decoder") if role in manifest}
+    if "attributes" in manifest.get("text", {}):
+        wanted[manifest["text_encoder"]] = {**CONTRACT["text_encoder"], "attributes": ["text"]}
     for kind in manifest["kinds"].values():
         call = ["hidden", "modulation", "context"]
         methods = {"forward": call, "probe": call[:2]}

@@ -27,6 +27,10 @@ TEST(ReadManifest_TinyWan, GivesWhatIsWritten) {
   EXPECT_EQ(manifest.kinds.at("block").attention, "self_attention");
   EXPECT_EQ(manifest.text->cleaning, Cleaning::kWhitespace);
   EXPECT_TRUE(manifest.text->trim);
+  ASSERT_EQ(manifest.text->attributes.size(), 2U);
+  EXPECT_EQ(manifest.text->attributes[1].name, "light");
+  EXPECT_THAT(manifest.text->attributes[1].classes, ElementsAre("noon", "sunset", "night", "dawn"));
+  EXPECT_EQ(manifest.text->words.front(), "a");
   EXPECT_EQ(manifest.guidance, GuidanceKind::kCfg);
   EXPECT_EQ(manifest.hash, sha256_file(bundle_path("tiny-wan") / "model.json"));
   EXPECT_THAT(runnable_dtypes(manifest), ElementsAre("float32", "bfloat16"));
@@ -67,6 +71,20 @@ TEST(ReadManifest_BadValue, IsRefusedNamingItsPath) {
        "text.cleaning: unknown value 'lowercas'; did you mean 'lowercase'?"},
       {"a template without a place for the prompt", "/text/template", "x",
        "text.template: must hold {} once"},
+      {"no attributes", "/text/attributes", Json::array(), "text.attributes: must not be empty"},
+      {"an attribute without classes", "/text/attributes/1/classes", nullptr,
+       "text.attributes[1].classes: is missing"},
+      {"an attribute given twice", "/text/attributes/1/name", "subject",
+       "text.attributes[1].name: 'subject' appears twice"},
+      {"a class given twice", "/text/attributes/1/classes/2", "noon",
+       "text.attributes[1].classes[2]: 'noon' appears twice"},
+      {"a class that is no text", "/text/attributes/1/classes/2", 7,
+       "text.attributes[1].classes[2]: must be text, got an integer"},
+      {"a word out of order", "/text/words/1", "zebra",
+       "text.words[2]: 'balloon' must come before 'zebra'"},
+      {"a word given twice", "/text/words/1", "a", "text.words[1]: 'a' must come before 'a'"},
+      {"an empty word", "/text/words/0", "", "text.words[0]: must not be empty"},
+      {"no words", "/text/words", Json::array(), "text.words: must not be empty"},
       {"a path out of the bundle", "/text/tokenizer", "../x",
        "text.tokenizer: must be a path inside the bundle"},
       {"an absolute path", "/weights/0/file", "/etc/passwd",
