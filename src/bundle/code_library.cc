@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "torchscript/archive.h"
 #include "torchscript/bind.h"
-#include "torchscript/rewrite.h"
 
 namespace bw {
 
@@ -13,6 +12,20 @@ std::string dtype_name(at::ScalarType dtype) {
   if (dtype == at::kBFloat16) return "bfloat16";
   BW_CHECK(dtype == at::kHalf, c10::toString(dtype));
   return "float16";
+}
+
+std::map<std::string, RewriteCounts> count_rewrites(const Manifest& manifest,
+                                                    at::ScalarType dtype) {
+  std::map<std::string, RewriteCounts> counts;
+  for (const auto& [name, files] : manifest.code) {
+    const auto found = files.find(dtype_name(dtype));
+    if (found == files.end()) continue;
+    const HashedFile& archive = found->second;
+    const torch::jit::Module code =
+        load_archive({manifest.directory / archive.file, archive.sha256}, c10::Device(c10::kCPU));
+    counts[name] = rewrite_graphs(code);
+  }
+  return counts;
 }
 
 const HashedFile& CodeLibrary::file(const std::string& name) const {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bundle/manifest.h"
+#include "torchscript/rewrite.h"
 #include "torchscript/safetensors.h"
 
 namespace bw {
@@ -50,6 +51,11 @@ class CodeLibrary {
   const WeightSet& weights_;
   std::map<std::string, Code> code_;
 };
+
+// How often each fused operator is found in each archive of this dtype, by the archive's name; for
+// `inspect`. Needs no weights.
+[[nodiscard]] std::map<std::string, RewriteCounts> count_rewrites(const Manifest& manifest,
+                                                                  at::ScalarType dtype);
 
 // "float32", as in the manifest.
 [[nodiscard]] std::string dtype_name(at::ScalarType dtype);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bundle/bundle.h"
+#include "bundle/code_library.h"
 #include "cli/command.h"
 #include "run/latents.h"
 #include "run/options.h"
@@ -18,7 +19,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Json inspect_bundle(const fs::path& directory, bool verify) {
+struct BundleChecks {
+  bool verify = false;
+  bool verbose = false;
+};
+
+// {"bfloat16": {"block": {"attention": 2, …}, …}, …}
+Json rewrites_to_json(const Manifest& manifest) {
+  Json json = Json::object();
+  for (const std::string& dtype : runnable_dtypes(manifest)) {
+    const at::ScalarType type = find_dtype(manifest, dtype, Origin::flag("--verbose"));
+    for (const auto& [archive, counts] : count_rewrites(manifest, type)) {
+      json[dtype][archive] = counts;
+    }
+  }
+  return json;
+}
+
+Json inspect_bundle(const fs::path& directory, const BundleChecks& checks) {
   const Manifest manifest = Bundle::open(directory);
   std::size_t blocks = 0;
   for (const Expert& expert : manifest.experts) blocks += expert.blocks.size();
@@ -39,7 +57,8 @@ Json inspect_bundle(const fs::path& directory, bool verify) {
                {"defaults", manifest.json.at("defaults")},
                {"cache_presets", manifest.cache_presets}};
   if (!manifest.attribution.empty()) json["attribution"] = manifest.attribution;
-  if (verify) {
+  if (checks.verbose) json["fused_operators"] = rewrites_to_json(manifest);
+  if (checks.verify) {
     std::size_t verified = 0;
     verify_files(manifest, [&](const HashedFile&) { ++verified; });
     json["verified_files"] = verified;
@@ -69,17 +88,44 @@ std::string shorten(const Json& value) {
   return text.substr(0, end) + " … (--json shows all)";
 }
 
-void inspect_path(const std::string& what, bool verify, bool as_json) {
+// By dtype and archive: what is fused, and in brackets what was looked for in vain.
+void print_rewrites(const Json& rewrites) {
+  for (const auto& [dtype, archives] : rewrites.items()) {
+    for (const auto& [archive, counts] : archives.items()) {
+      std::string found, missing;
+      for (const auto& [op, count] : counts.items()) {
+        if (count == 0) {
+          missing += (missing.empty() ? "" : ", ") + op;
+        } else {
+          found += (found.empty() ? "" : ", ") + op + " " + count.dump();
+        }
+      }
+      std::cout << "  " << dtype << ' ' << archive << ": " << (found.empty() ? "none" : found)
+                << (missing.empty() ? "" : " (not found: " + missing + ")") << '\n';
+    }
+  }
+}
+
+void inspect_path(const std::string& what, const BundleChecks& checks, bool as_json) {
   if (!fs::exists(what)) throw InputError(what + ": does not exist");
   const bool is_bundle = fs::is_directory(what);
-  if (verify && !is_bundle)
-    throw UsageError("--verify: works on a bundle, which is a folder; " + what + " is a file");
-  const Json json = is_bundle ? inspect_bundle(what, verify) : inspect_file(what);
+  if ((checks.verify || checks.verbose) && !is_bundle) {
+    throw UsageError(std::string(checks.verify ? "--verify" : "--verbose") +
+                     ": works on a bundle, which is a folder; " + what + " is a file");
+  }
+  const Json json = is_bundle ? inspect_bundle(what, checks) : inspect_file(what);
   if (as_json) {
     std::cout << json.dump(2) << '\n';
     return;
   }
-  for (const auto& [key, value] : json.items()) std::cout << key << ": " << shorten(value) << '\n';
+  for (const auto& [key, value] : json.items()) {
+    if (key == "fused_operators") {
+      std::cout << key << ":\n";
+      print_rewrites(value);
+    } else {
+      std::cout << key << ": " << shorten(value) << '\n';
+    }
+  }
 }
 
 // "99 %"; never "100 %" of what is not certain.
@@ -169,7 +215,7 @@ void inspect_prompt(const Request& request, bool as_json) {
 
 struct InspectOptions {
   std::string what;
-  bool verify = false;
+  BundleChecks checks;
   RunFlags flags;
 };
 
@@ -187,14 +233,15 @@ void run_inspect(const InspectOptions& options, bool as_json) {
         reject(request.origin(key), "belongs to --prompt; a bundle is inspected by its folder");
       }
     }
-    inspect_path(options.what, options.verify, as_json);
+    inspect_path(options.what, options.checks, as_json);
     return;
   }
   if (!options.what.empty()) {
     reject(request.origin("prompt"), "cannot be given together with '" + options.what +
                                          "'; --model names the bundle that reads the prompt");
   }
-  if (options.verify) throw UsageError("--verify: works on a bundle, not on a prompt");
+  if (options.checks.verify) throw UsageError("--verify: works on a bundle, not on a prompt");
+  if (options.checks.verbose) throw UsageError("--verbose: works on a bundle, not on a prompt");
   inspect_prompt(request, as_json);
 }
 
@@ -204,7 +251,9 @@ std::function<void()> add_inspect_command(CLI::App& app, TalkOptions& talk) {
   const auto options = std::make_shared<InspectOptions>();
   app.add_option("what", options->what,
                  "bundle folder, report (.json), video or latents (.safetensors)");
-  app.add_flag("--verify", options->verify,
+  app.add_flag("--verbose", options->checks.verbose,
+               "list the fused operators that the code of a bundle is rewritten to");
+  app.add_flag("--verify", options->checks.verify,
                "check the sha256 of every file of a bundle, weights included");
   options->flags.add_to(app, concerns_prompts);
   return [options, &talk] { run_inspect(*options, talk.json); };

@@ -13,11 +13,14 @@ at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
       .to(hidden.scalar_type());
 }
 
+bool gated_add_fits(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
+  return has_rows(hidden) && has_rows(output) && hidden.sizes() == output.sizes() &&
+         hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
+         is_row_parameter(gate, hidden.size(0), hidden.size(2));
+}
+
 at::Tensor gated_add(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
-  const bool fits = has_rows(hidden) && has_rows(output) && hidden.sizes() == output.sizes() &&
-                    hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
-                    is_row_parameter(gate, hidden.size(0), hidden.size(2));
-  if (!fits) return gated_add_ref(hidden, output, gate);
+  if (!gated_add_fits(hidden, output, gate)) return gated_add_ref(hidden, output, gate);
   const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
   const RowParameter gates = row_parameter(gate, gate.scalar_type(), dim);
   at::Tensor y = at::empty({batch, rows, dim}, hidden.options());

@@ -13,4 +13,8 @@ namespace bw {
 [[nodiscard]] at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
                                        const at::Tensor& gate);
 
+// Whether the fast path takes them.
+[[nodiscard]] bool gated_add_fits(const at::Tensor& hidden, const at::Tensor& output,
+                                  const at::Tensor& gate);
+
 }  // namespace bw

@@ -39,6 +39,8 @@ at::Tensor norm_modulate_op(const at::Tensor& x, const Optional& weight, const O
 
 at::Tensor gated_add_op(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate,
                         bool promote) {
+  // Graphs have other sums of a product; those keep their arithmetic.
+  if (promote && !gated_add_fits(hidden, output, gate)) return hidden + gate * output;
   const Optional others[] = {output, gate};
   return gated_add(in_result_type(hidden, promote, {&others[0], &others[1]}), output, gate);
 }

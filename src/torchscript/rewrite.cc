@@ -52,10 +52,15 @@ bool is_cast_to_f32(const Node* node) {
   return type && type->isInt() && type->toInt() == static_cast<std::int64_t>(at::kFloat);
 }
 
+// What a norm in float32 is made of keeps the type of its first argument.
 bool is_known_f32(const Value* value) {
   const Node* node = value->node();
   if (is_cast_to_f32(node)) return true;
-  return node->kind() == c10::aten::layer_norm && is_known_f32(node->input(0));
+  const auto kind = node->kind();
+  const bool keeps_type = kind == c10::aten::layer_norm || kind == c10::aten::pow ||
+                          kind == c10::aten::mean || kind == c10::aten::rsqrt ||
+                          (kind == c10::aten::add && torch::jit::toIValue(node->input(1)));
+  return keeps_type && is_known_f32(node->input(0));
 }
 
 // What does nothing in a pass without training, and would stand between the operators of a pattern.

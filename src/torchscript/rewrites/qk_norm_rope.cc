@@ -8,16 +8,26 @@
 namespace bw {
 namespace {
 
-bool is_head_norm(const MatchedValues& match) {
-  return match.is_number("f32", static_cast<double>(at::kFloat)) && match.is_number("two", 2) &&
-         match.is_list_of("last", 1) && match.is_number("keep", 1) && match.is_none("no_type") &&
-         match.is_number("alpha", 1) && match.constant("eps").has_value();
+bool is_uncast_head_norm(const MatchedValues& match) {
+  return match.is_number("two", 2) && match.is_list_of("last", 1) && match.is_number("keep", 1) &&
+         match.is_none("no_type") && match.is_number("alpha", 1) &&
+         match.constant("eps").has_value();
 }
 
-bool rotates_halves(const MatchedValues& match) {
-  return is_head_norm(match) && match.is_number("parts", 2) && match.is_number("axis", -1) &&
+bool is_head_norm(const MatchedValues& match) {
+  return match.is_number("f32", static_cast<double>(at::kFloat)) && is_uncast_head_norm(match);
+}
+
+bool are_halves(const MatchedValues& match) {
+  return match.is_number("parts", 2) && match.is_number("axis", -1) &&
          match.is_number("axis2", -1) && match.is_number("alpha2", 1) &&
          match.is_number("alpha3", 1);
+}
+
+bool rotates_halves(const MatchedValues& match) { return is_head_norm(match) && are_halves(match); }
+
+bool rotates_uncast_halves(const MatchedValues& match) {
+  return is_uncast_head_norm(match) && are_halves(match);
 }
 
 // aten::rms_norm without eps takes that of its dtype.
@@ -88,6 +98,56 @@ graph(%x, %weight, %f32, %type, %no, %none, %two, %last, %keep, %no_type, %eps, 
   %y = bw::qk_norm_rope(%x, %weight, %epsilon, %absent, %absent, %span, %pairs, %promote)
   return (%y))";
 
+// A model traced in float32 has no casts.
+constexpr const char* kHalvesUncast = R"(
+graph(%x, %weight, %cos, %sin, %two, %last, %keep, %no_type, %eps, %alpha, %parts, %axis, %axis2, %alpha2, %alpha3):
+  %square = aten::pow(%x, %two)
+  %mean = aten::mean(%square, %last, %keep, %no_type)
+  %shifted = aten::add(%mean, %eps, %alpha)
+  %inverse = aten::rsqrt(%shifted)
+  %normed = aten::mul(%x, %inverse)
+  %weighted = aten::mul(%normed, %weight)
+  %halves : Tensor[] = aten::chunk(%weighted, %parts, %axis)
+  %a : Tensor, %b : Tensor = prim::ListUnpack(%halves)
+  %a_cos = aten::mul(%a, %cos)
+  %b_sin = aten::mul(%b, %sin)
+  %first = aten::sub(%a_cos, %b_sin, %alpha2)
+  %a_sin = aten::mul(%a, %sin)
+  %b_cos = aten::mul(%b, %cos)
+  %second = aten::add(%a_sin, %b_cos, %alpha3)
+  %both : Tensor[] = prim::ListConstruct(%first, %second)
+  %y = aten::cat(%both, %axis2)
+  return (%y))";
+
+constexpr const char* kHalvesUncastReplacement = R"(
+graph(%x, %weight, %cos, %sin, %two, %last, %keep, %no_type, %eps, %alpha, %parts, %axis, %axis2, %alpha2, %alpha3):
+  %epsilon : float = aten::Float(%eps)
+  %span : int = prim::Constant[value=0]()
+  %pairs : int = prim::Constant[value=1]()
+  %promote : bool = prim::Constant[value=1]()
+  %y = bw::qk_norm_rope(%x, %weight, %epsilon, %cos, %sin, %span, %pairs, %promote)
+  return (%y))";
+
+constexpr const char* kHeadUncast = R"(
+graph(%x, %weight, %two, %last, %keep, %no_type, %eps, %alpha):
+  %square = aten::pow(%x, %two)
+  %mean = aten::mean(%square, %last, %keep, %no_type)
+  %shifted = aten::add(%mean, %eps, %alpha)
+  %inverse = aten::rsqrt(%shifted)
+  %normed = aten::mul(%x, %inverse)
+  %y = aten::mul(%normed, %weight)
+  return (%y))";
+
+constexpr const char* kHeadUncastReplacement = R"(
+graph(%x, %weight, %two, %last, %keep, %no_type, %eps, %alpha):
+  %epsilon : float = aten::Float(%eps)
+  %absent : NoneType = prim::Constant()
+  %span : int = prim::Constant[value=0]()
+  %pairs : int = prim::Constant[value=0]()
+  %promote : bool = prim::Constant[value=1]()
+  %y = bw::qk_norm_rope(%x, %weight, %epsilon, %absent, %absent, %span, %pairs, %promote)
+  return (%y))";
+
 constexpr const char* kNeighbours = R"(
 graph(%x, %shape, %weight, %eps, %axis, %heads, %first, %second, %last, %pair, %last2, %cos, %sin, %alpha, %alpha2, %last3, %before_last, %last4):
   %normed = aten::rms_norm(%x, %shape, %weight, %eps)
@@ -145,7 +205,9 @@ static_assert(static_cast<int>(RopePairs::kNone) == 0 &&
 
 std::vector<Rewrite> qk_norm_rope_rewrites() {
   return {{kHalves, kHalvesReplacement, rotates_halves},
+          {kHalvesUncast, kHalvesUncastReplacement, rotates_uncast_halves},
           {kHead, kHeadReplacement, is_head_norm},
+          {kHeadUncast, kHeadUncastReplacement, is_uncast_head_norm},
           {kNeighbours, kNeighboursReplacement, rotates_neighbours},
           {kRow, kRowReplacement, is_row_norm}};
 }

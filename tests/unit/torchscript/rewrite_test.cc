@@ -70,6 +70,13 @@ def forward(self, q, weight, cos, sin):
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 )";
 
+constexpr const char* kUncastHalves = R"(
+def forward(self, q, weight, cos, sin):
+    x = q.unflatten(-1, [4, -1]).transpose(1, 2)
+    a, b = torch.chunk(x * torch.rsqrt(torch.mean(x.pow(2), [-1], True) + 1e-6) * weight, 2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+)";
+
 constexpr const char* kNeighbours = R"(
 def forward(self, q, weight, cos, sin):
     x = torch.rms_norm(q, [32], weight, 1e-6).unflatten(2, [4, -1]).transpose(1, 2)
@@ -133,6 +140,10 @@ std::vector<Form> forms() {
        kGatedAdd,
        {x, x, at::scalar_tensor(0.044715, at::kDouble)}},
       {"gates of other shapes", "gated_add", kGatedAdd, {x, x, seeded({2, 5, 1}, 2)}},
+      {"over heads, halves, without casts",
+       "qk_norm_rope",
+       kUncastHalves,
+       {x, seeded({8}, 3, at::kBFloat16), table16, table16}},
       {"over heads, halves",
        "qk_norm_rope",
        kHalves,
