@@ -2,11 +2,11 @@
 
     python -m models.reference.step_times --bundle models/default/bundle --how compile --steps 10
 
-Prints the seconds of every step as JSON. `--how eager` runs the model as it is written, `compile` through torch.compile;
-`--attention plain` replaces the default model's scaled_dot_product_attention by softmax and two products, which is
-faster on CPUs at a few hundred tokens. Both branches run one after the other. The default model's text keys and values and its
-time modulation are computed outside the step, as the program does; Wan is diffusers' WanTransformer3DModel as its
-pipeline calls it.
+Prints the seconds of every step as JSON. `--how eager` runs the model as it is written, `compile` through
+torch.compile; `--attention plain` replaces the default model's scaled_dot_product_attention by softmax and two
+products, which is faster on CPUs at a few hundred tokens. Both branches run one after the other. The default model's
+text keys and values and its time modulation are computed outside the step, as the program does; Wan is diffusers'
+WanTransformer3DModel as its pipeline calls it.
 """
 
 from __future__ import annotations
