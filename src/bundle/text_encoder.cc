@@ -17,6 +17,7 @@ struct TextEncoder::Impl {
   TextPipeline pipeline;
   std::vector<std::int64_t> expected;  // shape of the embedding
   at::ScalarType dtype = at::kFloat;
+  c10::Device device = c10::Device(c10::kCPU);
   std::string place;
   torch::jit::Method forward;
 };
@@ -35,6 +36,7 @@ TextEncoder::TextEncoder(const Manifest& manifest, const Execution& execution,
       .pipeline = *manifest.text,
       .expected = {1, manifest.text_tokens, manifest.text_dim},
       .dtype = execution.dtype,
+      .device = execution.device(),
       .place = place,
       .forward = find_method(module, {"forward", {kIds, kMask}, ValueKind::kTensor}, place)});
 }
@@ -48,11 +50,12 @@ TextEmbedding TextEncoder::encode(std::string_view prompt) const {
   TextEmbedding result;
   result.tokens = impl_->tokenizer.tokenize(prompt);
   const auto used = static_cast<std::int64_t>(result.tokens.ids.size());
-  const at::Tensor ids =
-      at::full({1, impl_->pipeline.max_tokens}, impl_->pipeline.pad_id, at::kLong);
-  const at::Tensor mask = at::zeros_like(ids);
+  at::Tensor ids = at::full({1, impl_->pipeline.max_tokens}, impl_->pipeline.pad_id, at::kLong);
+  at::Tensor mask = at::zeros_like(ids);
   ids.narrow(1, 0, used).copy_(at::tensor(result.tokens.ids, at::kLong).unsqueeze(0));
   mask.narrow(1, 0, used).fill_(1);
+  ids = ids.to(impl_->device);
+  mask = mask.to(impl_->device);
   at::Tensor embedding = call(impl_->forward, {ids, mask}, impl_->place).toTensor();
   if (embedding.sizes() != at::IntArrayRef(impl_->expected)) {
     std::ostringstream message;

@@ -30,7 +30,8 @@ std::string default_output(std::filesystem::path latents) {
 
 // What decoding depends on: everything else is in the latents.
 bool concerns_decoding(const OptionInfo& option) {
-  return option.key == "model" || option.key == "threads" || option.key == "fps" ||
+  return option.key == "model" || option.key == "threads" ||
+         option.key == "device" || option.key == "deterministic" || option.key == "fps" ||
          (option.group == OptionGroup::kOutput && option.key != "report" &&
           option.key != "save_latents");
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cache/cache_controller.h"
+#include "kernels/device.h"
 #include "output/frame_sink.h"
 #include "run/cache_setup.h"
 #include "run/options.h"
@@ -57,6 +58,9 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   model.bundle = manifest.directory;
   model.dtype = pick.text("dtype", has_bf16 ? "bfloat16" : dtypes.front(), "default");
   (void)find_dtype(manifest, model.dtype, request.origin("dtype"));
+  const std::string device = pick.text("device", "cpu", "default");
+  model.device = parse_device(device, request.origin("device")).str();
+  model.deterministic = request.flag("deterministic");
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
   model.rewrite = !request.flag("no_rewrite");
