@@ -74,8 +74,9 @@ CudaDriver::CudaDriver() {
   // Never closed: LibTorch goes on using it.
   void* library = dlopen(kLibrary, RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
-    throw ResourceError(std::string("--device: there is no NVIDIA driver (") + kLibrary +
-                        " was not found)" + kRemedy);
+    const char* reason = dlerror();
+    throw ResourceError(std::string("--device: there is no NVIDIA driver (") +
+                        (reason == nullptr ? kLibrary : reason) + ")" + kRemedy);
   }
   functions_ = std::make_unique<const Functions>(library);
   const int status = functions_->init(0);

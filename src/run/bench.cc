@@ -192,7 +192,7 @@ Json bench(const Bundle& model, const BenchSetup& setup, Observer& observer) {
   }
   return {{"format_version", 1},
           {"kind", "bwcache-gen bench"},
-          {"environment", environment_fingerprint()},
+          {"environment", environment_fingerprint(setup.arms.front().plan.model)},
           {"bundle", {{"name", model.manifest().name}, {"sha256", model.manifest().hash}}},
           {"prompts", setup.prompts},
           {"warmup", setup.warmup},

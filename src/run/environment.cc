@@ -8,7 +8,9 @@
 #include <fstream>
 #include <string>
 
+#include "kernels/device.h"
 #include "output/frame_sink.h"
+#include "run/run_device.h"
 
 namespace bw {
 namespace {
@@ -26,13 +28,15 @@ std::string processor_name() {
 
 }  // namespace
 
-Json environment_fingerprint() {
+Json environment_fingerprint(const ModelPlan& plan) {
+  const c10::Device device = device_of(plan);
   return {{"program", BW_VERSION},
           {"torch", TORCH_VERSION},
           {"ffmpeg", ffmpeg_version()},
           {"processor", processor_name()},
           {"cpu_capability", at::get_cpu_capability()},
-          {"threads", at::get_num_threads()}};
+          {"threads", at::get_num_threads()},
+          {"device", device.is_cpu() ? "cpu" : describe_device(device).name}};
 }
 
 std::uint64_t peak_memory_bytes() {

@@ -52,7 +52,7 @@ Json report_to_json(const Report& report) {
           {"kind", "bwcache-gen report"},
           {"plan", plan_to_json(report.plan, true)},
           {"sources", sources},
-          {"environment", environment_fingerprint()},
+          {"environment", environment_fingerprint(report.plan.model)},
           {"bundle", bundle_to_json(report)},
           {"prompt",
            {{"tokens", report.prompt.tokens},

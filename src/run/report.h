@@ -12,7 +12,8 @@
 
 namespace bw {
 
-// Wall-clock seconds. The parts of `denoise` are inside it; `encode` is what encoding added after
+// Wall-clock seconds; on a GPU `steps` is what the device took, and `scheduler` what handing the
+// work over took. The parts of `denoise` are inside it; `encode` is what encoding added after
 // the last frame was decoded (the rest of it ran beside the decoder).
 struct Timings {
   double load = 0;

@@ -14,6 +14,7 @@
 #include "output/frame_sink.h"
 #include "run/cache_setup.h"
 #include "run/options.h"
+#include "run/run_device.h"
 #include "run/write_video.h"
 #include "schedule/scheduler.h"
 
@@ -67,6 +68,9 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   model.quantize = pick.text("quantize", "none", "default");
   if (model.quantize != "none" && !model.rewrite) {
     reject(request.origin("quantize"), "needs the fused operators; leave --no-rewrite out");
+  }
+  if (model.quantize != "none" && model.device != "cpu") {
+    reject(request.origin("quantize"), "runs on the CPU alone; leave it out with --device " + model.device);
   }
   return model;
 }
@@ -244,6 +248,7 @@ Plan resolve(const Request& request, const Manifest& manifest) {
 }
 
 void check_plan(const Plan& plan, const Manifest& manifest) {
+  open_run_device(plan.model);
   const OutputPlan& output = plan.clip.output;
   const VideoFormat format{static_cast<int>(plan.clip.width), static_cast<int>(plan.clip.height),
                            plan.clip.fps, plan.clip.num_frames};

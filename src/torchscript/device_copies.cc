@@ -19,8 +19,7 @@ at::Tensor DeviceCopies::get(const at::Tensor& mapped, at::ScalarType dtype) {
   const auto found = copies_.find(key);
   if (found != copies_.end() && found->second.sizes() == mapped.sizes()) return found->second;
   // Converted there, where it costs nothing.
-  const at::Tensor copy =
-      (device_.is_cuda() ? upload(mapped) : mapped.to(device_)).to(dtype);
+  const at::Tensor copy = (device_.is_cuda() ? upload(mapped) : mapped.to(device_)).to(dtype);
   copies_.insert_or_assign(key, copy);
   return copy;
 }
@@ -42,8 +41,7 @@ at::Tensor DeviceCopies::upload(const at::Tensor& mapped) {
     }
     staging.read->synchronize();  // returns at once before the first use
     std::memcpy(staging.memory.mutable_data_ptr(), from + first, static_cast<std::size_t>(part));
-    bytes.narrow(0, first, part)
-        .copy_(staging.memory.narrow(0, 0, part), /*non_blocking=*/true);
+    bytes.narrow(0, first, part).copy_(staging.memory.narrow(0, 0, part), /*non_blocking=*/true);
     staging.read->record(stream);
   }
   return copy.view(source.sizes());
