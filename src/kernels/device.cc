@@ -95,8 +95,9 @@ void set_attention_order(const DeviceInfo& info) {
   if (info.capability / 10 != 9) return;
   using Backend = at::SDPBackend;
   std::vector<std::int64_t> order;
-  for (const Backend backend : {Backend::cudnn_attention, Backend::flash_attention,
-                                Backend::efficient_attention, Backend::math}) {
+  for (const Backend backend :
+       {Backend::cudnn_attention, Backend::flash_attention, Backend::efficient_attention,
+        Backend::math, Backend::overrideable}) {
     order.push_back(static_cast<std::int64_t>(backend));
   }
   at::globalContext().setSDPPriorityOrder(order);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/json.h"
 #include "run/plan.h"
@@ -14,5 +15,8 @@ namespace bw {
 
 // Largest resident set of this process so far.
 [[nodiscard]] std::uint64_t peak_memory_bytes();
+
+// Most bytes that tensors held on a device so far; nothing for the CPU.
+[[nodiscard]] std::optional<std::uint64_t> peak_device_bytes(const ModelPlan& plan);
 
 }  // namespace bw

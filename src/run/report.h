@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct Report {
   Timings timings;
   CacheReport cache;
   std::uint64_t peak_memory_bytes = 0;
+  std::optional<std::uint64_t> peak_device_bytes;  // of a run on a device other than the CPU
   OutputReport output;
 };
 
