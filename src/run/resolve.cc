@@ -70,7 +70,8 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
     reject(request.origin("quantize"), "needs the fused operators; leave --no-rewrite out");
   }
   if (model.quantize != "none" && model.device != "cpu") {
-    reject(request.origin("quantize"), "runs on the CPU alone; leave it out with --device " + model.device);
+    reject(request.origin("quantize"),
+           "runs on the CPU alone; leave it out with --device " + model.device);
   }
   return model;
 }

@@ -160,7 +160,8 @@ TEST(CudaQkNormRope, EveryForm_MatchesReference) {
     for (const NormSpan span : {NormSpan::kHead, NormSpan::kRow}) {
       for (const RopePairs pairs : {RopePairs::kNone, RopePairs::kHalves, RopePairs::kAdjacent}) {
         for (const bool per_entry : {false, true}) {
-          try_rope(xt, pt, dim, wide, {.weight = {}, .span = span, .pairs = pairs}, per_entry);
+          try_rope(xt, pt, dim, wide,
+                   {.weight = {}, .span = span, .pairs = pairs, .cos = {}, .sin = {}}, per_entry);
         }
       }
     }

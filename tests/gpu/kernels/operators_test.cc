@@ -102,7 +102,9 @@ TEST_F(GpuOperators, QkNormRope_MatchesReference) {
             };
             QkNormRope how{.weight = seeded({span == NormSpan::kRow ? kHeads * dim : dim}, 2, pt),
                            .span = span,
-                           .pairs = pairs};
+                           .pairs = pairs,
+                           .cos = {},
+                           .sin = {}};
             Optional cos, sin;
             if (pairs != RopePairs::kNone) {
               how.cos = seeded({1, 1, kTokens, dim / 2}, 3, pt);
