@@ -55,7 +55,7 @@ evaluate-model: python
 	  --card models/default --bundle models/default/bundle
 
 format:
-	git ls-files 'src/*.h' 'src/*.cc' 'tests/*.h' 'tests/*.cc' | xargs clang-format -i
+	git ls-files 'src/*.h' 'src/*.cc' 'src/*.cu' 'tests/*.h' 'tests/*.cc' | xargs clang-format -i
 
 clean:
 	rm -rf build out

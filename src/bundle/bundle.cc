@@ -34,8 +34,10 @@ std::shared_ptr<const Bundle> Bundle::load(Manifest manifest, const LoadOptions&
   const Manifest& parts = bundle->manifest_;
   bundle->dtype_ = options.dtype;
   const WeightSet weights = map_weights(parts);
+  bundle->device_ = options.device;
+  DeviceCopies copies(options.device);
   const Execution execution{
-      .dtype = options.dtype, .rewrite = options.rewrite, .int8 = options.int8};
+      .dtype = options.dtype, .rewrite = options.rewrite, .int8 = options.int8, .copies = &copies};
   if (options.with_denoiser) {
     bundle->denoiser_ = std::make_unique<const Denoiser>(parts, execution, weights);
   }

@@ -20,14 +20,15 @@ struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
   bool rewrite = true;  // see Execution in code_library.h, as for the next
   bool int8 = false;
+  c10::Device device = c10::Device(c10::kCPU);  // open already (kernels/device.h)
   // Parts that a run does not need may be left out (prompt embeddings given; latents only).
   bool with_text_encoder = true;
   bool with_denoiser = true;
   bool with_decoder = true;
 };
 
-// A loaded model. Immutable, so that several clips and threads may use it; weights are mapped, not
-// read.
+// A loaded model. Immutable, so that several clips and threads may use it; on the CPU
+// weights are mapped, not read.
 class Bundle {
  public:
   // The manifest alone, checked: enough for a dry run and `inspect`. Same as read_manifest.
@@ -41,6 +42,7 @@ class Bundle {
 
   [[nodiscard]] const Manifest& manifest() const { return manifest_; }
   [[nodiscard]] at::ScalarType dtype() const { return dtype_; }
+  [[nodiscard]] c10::Device device() const { return device_; }
   // Throws InternalError when it was left out at load.
   [[nodiscard]] const Denoiser& denoiser() const;
   // Null when the bundle has none, or it was left out.
@@ -52,6 +54,7 @@ class Bundle {
 
   Manifest manifest_;
   at::ScalarType dtype_ = at::kFloat;
+  c10::Device device_ = c10::Device(c10::kCPU);
   std::unique_ptr<const Denoiser> denoiser_;
   std::unique_ptr<const TextEncoder> text_encoder_;
   std::unique_ptr<const VideoDecoder> video_decoder_;

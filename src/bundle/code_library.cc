@@ -47,7 +47,7 @@ const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
   if (found != code_.end()) return found->second;
   const HashedFile& archive = file(name);
   const ArchiveFile request{manifest_.directory / archive.file, archive.sha256};
-  Code loaded{load_archive(request, c10::Device(c10::kCPU)), {}};
+  Code loaded{load_archive(request, execution_.device()), {}};
   if (execution_.rewrite) {
     rewrite_graphs(loaded.module);
     loaded.prepared = packable_weights(loaded.module);
@@ -56,13 +56,14 @@ const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
 }
 
 torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string& prefix) {
-  const WeightBinding binding{weights_, prefix, code(name).prepared, WeightForm::kPacked};
+  const WeightBinding binding{weights_, prefix, code(name).prepared, WeightForm::kPacked,
+                              execution_.copies};
   return bind_weights(code(name).module, binding, place(name));
 }
 
 torch::jit::Module CodeLibrary::bound_block(const std::string& name, const std::string& prefix) {
   const WeightForm form = execution_.int8 ? WeightForm::kInt8 : WeightForm::kPacked;
-  const WeightBinding binding{weights_, prefix, code(name).prepared, form};
+  const WeightBinding binding{weights_, prefix, code(name).prepared, form, execution_.copies};
   return bind_weights(code(name).module, binding, place(name));
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bundle/manifest.h"
+#include "torchscript/device_copies.h"
 #include "torchscript/rewrite.h"
 #include "torchscript/safetensors.h"
 
@@ -20,6 +21,12 @@ struct Execution {
   at::ScalarType dtype = at::kFloat;
   bool rewrite = true;  // fused operators and packed weights; without: the archives as they are
   bool int8 = false;    // linear layers of the blocks in int8; only with rewrite
+  // Of the device that the code runs on, while it is loaded; null: the CPU.
+  DeviceCopies* copies = nullptr;
+
+  [[nodiscard]] c10::Device device() const {
+    return copies == nullptr ? c10::Device(c10::kCPU) : copies->device();
+  }
 };
 
 class CodeLibrary {

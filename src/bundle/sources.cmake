@@ -7,7 +7,7 @@ configure_file(bundle/model_schema.cc.in "${bundle_schema_source}" @ONLY)
 
 file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} bundle/*.cc)
 bw_library(bundle PCH torch/script.h SOURCES ${sources}
-  DEPS bw_torchscript bw_kernels bw_base LibTorch::torch PkgConfig::SentencePiece)
+  DEPS bw_torchscript bw_kernels bw_base LibTorch::torch SentencePiece::sentencepiece)
 target_sources(bw_bundle PRIVATE "${bundle_schema_source}")
 target_link_libraries(bw_bundle PRIVATE valijson)
 # It needs no torch.
@@ -21,5 +21,6 @@ set_source_files_properties(bundle/manifest_reader.cc bundle/manifest_references
 # the first call of TorchScript would never return. c10 takes its address only, so the larger one serves both. Options stand
 # before libraries on the command line, which fixes the order whatever the target links. tests/unit/bundle/text_test.cc
 # checks it.
+get_filename_component(sentencepiece_folder "${SentencePiece_LIBRARY}" DIRECTORY)
 target_link_options(bw_bundle INTERFACE
-  "SHELL:-Wl,--no-as-needed -L${SentencePiece_LIBDIR} -lsentencepiece -Wl,--as-needed")
+  "SHELL:-Wl,--no-as-needed -L${sentencepiece_folder} -lsentencepiece -Wl,--as-needed")

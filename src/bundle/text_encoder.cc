@@ -32,6 +32,7 @@ struct TextEncoder::Impl {
   TextPipeline pipeline;
   std::vector<std::int64_t> expected;  // shape of the embedding
   at::ScalarType dtype = at::kFloat;
+  c10::Device device = c10::Device(c10::kCPU);
   std::string place;
   torch::jit::Method forward;
   std::optional<torch::jit::Method> attributes;
@@ -43,7 +44,7 @@ struct TextEncoder::Impl {
     const at::Tensor mask = at::zeros_like(padded);
     padded.narrow(1, 0, used).copy_(at::tensor(ids, at::kLong).unsqueeze(0));
     mask.narrow(1, 0, used).fill_(1);
-    return {padded, mask};
+    return {padded.to(device), mask.to(device)};
   }
 
   // What the code makes of them, checked.
@@ -75,6 +76,7 @@ TextEncoder::TextEncoder(const Manifest& manifest, const Execution& execution,
       .pipeline = *manifest.text,
       .expected = {1, manifest.text_tokens, manifest.text_dim},
       .dtype = execution.dtype,
+      .device = execution.device(),
       .place = place,
       .forward = find_method(module, {"forward", {kIds, kMask}, ValueKind::kTensor}, place),
       .attributes = std::move(attributes)});

@@ -45,7 +45,7 @@ class Tokenizer {
 };
 
 struct TextEmbedding {
-  at::Tensor embedding;  // [1,T,C] in the run's dtype
+  at::Tensor embedding;  // [1,T,C] in the run's dtype, on its device
   TokenizedPrompt tokens;
 };
 

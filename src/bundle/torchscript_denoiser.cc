@@ -105,6 +105,7 @@ struct Denoiser::Impl {
   std::int64_t text_dim = 0;
   bool wants_guidance = false;
   at::ScalarType dtype = at::kFloat;
+  c10::Device device = c10::Device(c10::kCPU);
   std::vector<ExpertCode> code;
   BlockStore blocks;
 };
@@ -215,6 +216,7 @@ Denoiser::Denoiser(const Manifest& manifest, const Execution& execution, const W
   impl->text_dim = manifest.text_dim;
   impl->wants_guidance = manifest.guidance == GuidanceKind::kDistilled;
   impl->dtype = execution.dtype;
+  impl->device = execution.device();
   CodeLibrary code(manifest, execution, weights);
   for (std::size_t i = 0; i < manifest.experts.size(); ++i) {
     const Expert& expert = manifest.experts[i];
@@ -253,8 +255,8 @@ BranchContext Denoiser::conditions(const at::Tensor& text, const LatentShape& sh
   }
   BranchContext context{.shape = shape,
                         .batch = text.size(0),
-                        .text = text.to(impl_->dtype).contiguous(),
-                        .grid = make_grid(shape),
+                        .text = text.to(impl_->device, impl_->dtype).contiguous(),
+                        .grid = make_grid(shape).to(impl_->device),
                         .blocks = {}};
   for (std::size_t i = 0; i < impl_->experts.size(); ++i) {
     const Roles roles{.latent = {}, .t = {}, .text = context.text, .guidance = {}};
@@ -278,8 +280,9 @@ Modulation Denoiser::modulation(const TimeInput& time, std::int64_t batch) const
   BW_CHECK(time.guidance.has_value() == impl_->wants_guidance);
   Modulation result;
   result.expert = expert_at(time.timestep);
-  result.t = at::full({batch}, time.timestep, at::kFloat);
-  if (time.guidance) result.guidance = at::full({batch}, *time.guidance, at::kFloat);
+  const at::TensorOptions on_device = at::TensorOptions(at::kFloat).device(impl_->device);
+  result.t = at::full({batch}, time.timestep, on_device);
+  if (time.guidance) result.guidance = at::full({batch}, *time.guidance, on_device);
   const Roles roles{.latent = {}, .t = result.t, .text = {}, .guidance = result.guidance};
   const c10::IValue pair =
       impl_->code[result.expert].time({roles.tuple(impl_->experts[result.expert].time.inputs)});
@@ -300,7 +303,7 @@ std::unique_ptr<Pass> Denoiser::begin(const BranchContext& context, const at::Te
   parts.streams = &impl_->streams;
   parts.expert = modulation.expert;
   parts.grid = context.grid;
-  parts.latent = latent.to(impl_->dtype).contiguous();
+  parts.latent = latent.to(impl_->device, impl_->dtype).contiguous();
   const Roles roles{.latent = parts.latent,
                     .t = modulation.t,
                     .text = context.text,

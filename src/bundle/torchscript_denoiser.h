@@ -65,7 +65,8 @@ class Denoiser {
   // Whether the model takes the guidance scale as an input.
   [[nodiscard]] bool wants_guidance() const;
 
-  // text: [B,T,C] in any float dtype, T up to the manifest's text_tokens. Throws InputError.
+  // text: [B,T,C] in any float dtype on any device, T up to the manifest's text_tokens. What comes
+  // back is on the device that the denoiser was loaded for. Throws InputError.
   [[nodiscard]] BranchContext conditions(const at::Tensor& text, const LatentShape& shape) const;
   // The same for all rows of the batch.
   [[nodiscard]] Modulation modulation(const TimeInput& time, std::int64_t batch) const;

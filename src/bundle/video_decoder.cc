@@ -17,6 +17,7 @@ namespace bw {
 struct VideoDecoder::Impl {
   LatentGeometry geometry;
   at::ScalarType dtype = at::kFloat;
+  c10::Device device = c10::Device(c10::kCPU);
   std::string place;
   torch::jit::Method initial;
   torch::jit::Method step;
@@ -30,7 +31,7 @@ at::Tensor per_channel(const std::vector<double>& values) {
   return at::tensor(values).to(at::kFloat).view({1, -1, 1, 1, 1});
 }
 
-// [1,n,3,h,w] in about [0,1] → uint8 [n,h,w,3]
+// [1,n,3,h,w] in about [0,1] → uint8 [n,h,w,3] on the CPU
 at::Tensor to_bytes(const at::Tensor& frames) {
   return frames.squeeze(0)
       .to(at::kFloat)
@@ -39,7 +40,8 @@ at::Tensor to_bytes(const at::Tensor& frames) {
       .round()
       .to(at::kByte)
       .permute({0, 2, 3, 1})
-      .contiguous();
+      .contiguous()
+      .to(at::kCPU);
 }
 
 }  // namespace
@@ -55,11 +57,12 @@ VideoDecoder::VideoDecoder(const Manifest& manifest, const Execution& execution,
   impl_.reset(new Impl{
       .geometry = manifest.latent,
       .dtype = execution.dtype,
+      .device = execution.device(),
       .place = place,
       .initial = find_method(module, {"initial", {kLatent}, ValueKind::kTuple}, place),
       .step = find_method(module, {"step", {kLatent, kCaches}, ValueKind::kTensorAndTuple}, place),
-      .mean = per_channel(manifest.latent.mean),
-      .std = per_channel(manifest.latent.std)});
+      .mean = per_channel(manifest.latent.mean).to(execution.device()),
+      .std = per_channel(manifest.latent.std).to(execution.device())});
 }
 
 VideoDecoder::~VideoDecoder() = default;
@@ -70,7 +73,8 @@ void VideoDecoder::decode(const at::Tensor& latent, const FrameConsumer& consume
   const LatentGeometry& geometry = impl_->geometry;
   BW_CHECK(chunk >= 1);
   BW_CHECK(latent.dim() == 5 && latent.size(0) == 1 && latent.size(1) == geometry.channels);
-  const at::Tensor scaled = (latent.to(at::kFloat) * impl_->std + impl_->mean).to(impl_->dtype);
+  const at::Tensor scaled =
+      (latent.to(impl_->device, at::kFloat) * impl_->std + impl_->mean).to(impl_->dtype);
   c10::IValue caches = call(impl_->initial, {scaled.narrow(2, 0, 1)}, impl_->place);
   std::int64_t to_drop = geometry.leading_frames;
   for (const at::Tensor& piece : scaled.split(chunk, 2)) {

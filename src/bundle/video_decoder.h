@@ -26,9 +26,9 @@ class VideoDecoder {
   VideoDecoder(const VideoDecoder&) = delete;
   VideoDecoder& operator=(const VideoDecoder&) = delete;
 
-  // latent: f32 [1,C,F,H,W] as the denoiser leaves it. Decodes `chunk` latent frames per call of
-  // the model; what comes out does not depend on it. Hands over temporal_stride·F − leading_frames
-  // frames in all.
+  // latent: f32 [1,C,F,H,W] as the denoiser leaves it, on any device. Decodes `chunk` latent frames
+  // per call of the model; what comes out does not depend on it. Hands over temporal_stride·F −
+  // leading_frames frames in all.
   void decode(const at::Tensor& latent, const FrameConsumer& consume, std::int64_t chunk = 1) const;
 
  private:

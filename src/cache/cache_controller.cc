@@ -29,6 +29,8 @@ struct CacheController::Impl {
   at::Tensor run(PassRunner::Lane lane, const BeginPass& begin_pass);
   at::Tensor guided(const at::Tensor& combined);
   void end();
+  // Waits for what was measured; returns the seconds that took, which the indicator's clock has.
+  double read_distances();
   void record(const Observation& observation);
   void count(const EvaluationRecord& evaluation);
 
@@ -38,6 +40,8 @@ struct CacheController::Impl {
   std::uint64_t declared = 0;
   History history;
   CacheClocks clocks;
+  RelativeL1Batch distances;  // of the open evaluation
+  std::array<DistanceQueue, kNumBranches> signals;
   std::array<ReuseRun, kNumBranches> runs;
 
   std::int64_t index = -1;  // of the evaluation that is open, or was closed last
@@ -78,6 +82,8 @@ const StepDecision& CacheController::Impl::begin(std::int64_t next) {
   index = next;
   is_open = true;
   observation = {};
+  distances = {};
+  signals = {};
   const Overrules overrules{needs, setup.guards, setup.layout, history, runs};
   decision = decide(overrules, context(), setup.policy->begin(context()));
   if (!decision.measure) {
@@ -92,7 +98,7 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   const Stopwatch watch;
   const CacheClocks before = clocks;
   const BranchPlan& plan = decision.branches[index_of(lane.front())].plan;
-  PassRunner runner({needs, lifetimes, history, clocks}, context(), plan, lane);
+  PassRunner runner({needs, lifetimes, history, clocks, distances}, context(), plan, lane);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -102,7 +108,8 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   for (std::size_t i = 0; i < lane.size(); ++i) {
     BranchObservation& branch = observation.branches[index_of(lane[i])];
     BW_CHECK(takes_part(lane[i]) && !branch.ran);
-    branch = {true, plan, runner.signal(i).distances(), runner.signal(i).gap()};
+    branch = {true, plan, {}, runner.signal(i).gap()};
+    signals[index_of(lane[i])] = runner.signal(i);
   }
   const double elsewhere = (clocks.model_seconds - before.model_seconds) +
                            (clocks.indicator_seconds - before.indicator_seconds) +
@@ -113,6 +120,7 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
 
 at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
   BW_CHECK(is_open && combined.defined() == decision.run_branches);
+  distances.send();  // read in end(), when the scheduler's step has been handed over too
   if (!needs.has(Site::kGuided)) return combined;
   const Stopwatch watch;
   const Rebuild rule = needs.rebuild.without_input();
@@ -136,6 +144,7 @@ void CacheController::Impl::end() {
   BW_CHECK(is_open);
   const Stopwatch watch;
   observation.guided_reused = !decision.run_branches;
+  const double waited = read_distances();
   for (const Branch branch : kBranches) {
     if (!takes_part(branch)) continue;
     const BranchObservation& done = observation.branches[index_of(branch)];
@@ -150,7 +159,19 @@ void CacheController::Impl::end() {
            "the cache holds " + std::to_string(history.peak_bytes()) + " bytes, declared were " +
                std::to_string(declared));
   is_open = false;
-  report.totals.controller_seconds += watch.seconds();
+  report.totals.controller_seconds += watch.seconds() - waited;
+}
+
+double CacheController::Impl::read_distances() {
+  const Stopwatch watch;
+  distances.send();
+  for (const Branch branch : kBranches) {
+    observation.branches[index_of(branch)].distances =
+        signals[index_of(branch)].distances(distances);
+  }
+  const double seconds = watch.seconds();
+  clocks.indicator_seconds += seconds;
+  return seconds;
 }
 
 void CacheController::Impl::record(const Observation& seen) {

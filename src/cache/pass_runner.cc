@@ -182,7 +182,7 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
     const CacheKey signal = key(Slot::kSignal, lane_[i], {block, 0});
     Hidden rows = rows_of(now, i, lane_.size());
     if (const std::span<const Sample> before = parts_.history.find(signal); !before.empty()) {
-      queues_[i].compare(rows, before.front(), context_.step);
+      queues_[i].compare(rows, before.front(), context_.step, parts_.distances);
     } else {
       queues_[i].skip();
     }

@@ -27,6 +27,7 @@ struct RunnerParts {
   const Lifetimes& lifetimes;
   History& history;
   CacheClocks& clocks;
+  RelativeL1Batch& distances;
 };
 
 class PassRunner {
@@ -41,7 +42,7 @@ class PassRunner {
 
   // The prediction, one row per branch of the lane.
   [[nodiscard]] at::Tensor run(const BeginPass& begin_pass, bool measure);
-  // What was measured of the lane's i-th branch.
+  // What was measured of the lane's i-th branch, in the batch `distances`.
   [[nodiscard]] const DistanceQueue& signal(std::size_t i) const { return queues_[i]; }
 
  private:

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/check.h"
+#include "kernels/combine.h"
 
 namespace bw {
 namespace {
@@ -94,14 +95,13 @@ Hidden Rebuild::value(std::span<const Sample> samples, std::int64_t step,
   }
   std::vector<std::int64_t> steps;
   for (const Sample& sample : samples) steps.push_back(sample.step);
-  const std::vector<double> weights = extrapolation_weights(steps, step);
+  std::vector<double> weights = extrapolation_weights(steps, step);
+  if (residual_) weights.push_back(1);
   for (std::size_t i = 0; i < newest.size(); ++i) {
-    at::Tensor sum = newest[i].to(at::kFloat) * weights[0];
-    for (std::size_t s = 1; s < samples.size(); ++s) {
-      sum.add_(samples[s].value[i].to(at::kFloat), weights[s]);
-    }
-    if (residual_) sum.add_(input[i].to(at::kFloat));
-    result.push_back(sum.to(newest[i].scalar_type()));
+    std::vector<at::Tensor> values;
+    for (const Sample& sample : samples) values.push_back(sample.value[i]);
+    if (residual_) values.push_back(input[i]);
+    result.push_back(combine(values, weights));
   }
   return result;
 }

@@ -1,30 +1,33 @@
-// Measures how far tensors moved, per branch. Distances are queued and read together, so that a
-// device needs one copy to the host per step however many blocks are probed.
+// Measures how far tensors moved, per branch. Distances are queued in a batch and read together, so
+// that a device needs one copy to the host per evaluation however many blocks are probed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "bundle/denoiser.h"
 #include "cache/rebuild.h"
-#include "kernels/relative_l1.h"
+#include "kernels/relative_l1_batch.h"
 
 namespace bw {
 
 class DistanceQueue {
  public:
   // Σ|now − reference| / Σ|reference| over all streams, fp32 accumulation; the reference is the
-  // older tensor and the denominator. On the CPU the sums are formed at once.
-  void compare(const Hidden& now, const Sample& reference, std::int64_t step);
+  // older tensor and the denominator.
+  void compare(const Hidden& now, const Sample& reference, std::int64_t step,
+               RelativeL1Batch& batch);
   // A block that was not computed, or has no computed predecessor.
   void skip();
-  // One per compare() and skip(), NaN for the latter; empty when nothing was compared.
-  [[nodiscard]] std::vector<double> distances() const;
+  // One per compare() and skip(), NaN for the latter; empty when nothing was compared. `batch`:
+  // that of every compare(), sent.
+  [[nodiscard]] std::vector<double> distances(const RelativeL1Batch& batch) const;
   // The longest way back to a reference, in steps.
   [[nodiscard]] std::int64_t gap() const { return gap_; }
 
  private:
-  std::vector<RelativeL1Sums> sums_;
+  std::vector<std::vector<std::size_t>> rows_;  // of the batch, one per stream; none for skip()
   std::int64_t gap_ = 0;
 };
 

@@ -1,5 +1,3 @@
-#include <ATen/Parallel.h>
-
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -7,6 +5,7 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "run/cache_setup.h"
+#include "run/generate.h"
 #include "run/latents.h"
 #include "run/options.h"
 #include "run/resolve.h"
@@ -30,7 +29,8 @@ std::string default_output(std::filesystem::path latents) {
 
 // What decoding depends on: everything else is in the latents.
 bool concerns_decoding(const OptionInfo& option) {
-  return option.key == "model" || option.key == "threads" || option.key == "fps" ||
+  return option.key == "model" || option.key == "threads" || option.key == "device" ||
+         option.key == "deterministic" || option.key == "fps" ||
          (option.group == OptionGroup::kOutput && option.key != "report" &&
           option.key != "save_latents");
 }
@@ -60,10 +60,7 @@ void run_decode(const DecodeOptions& options, const TalkOptions& talk) {
                      ": the latents do not have the size of the clip in their own plan");
   }
   check_plan(report.plan, manifest);
-  at::set_num_threads(report.plan.model.threads);
-  LoadOptions load;
-  load.dtype = find_dtype(manifest, report.plan.model.dtype, Origin::flag("--dtype"));
-  load.rewrite = report.plan.model.rewrite;
+  LoadOptions load = prepare_load(report.plan.model, manifest);
   load.with_text_encoder = false;
   load.with_denoiser = false;
   const auto model = Bundle::load(manifest, load);

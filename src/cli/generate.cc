@@ -11,6 +11,7 @@
 #include "run/cache_setup.h"
 #include "run/progress.h"
 #include "run/resolve.h"
+#include "run/run_device.h"
 
 namespace bw {
 namespace {
@@ -71,6 +72,7 @@ void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
   const Request request = options.flags.request();
   const Manifest manifest = Bundle::open(find_bundle(request));
   const Plan plan = resolve(request, manifest);
+  check_device_memory(plan, manifest);
   check_plan(plan, manifest);
   const auto observer = make_observer(talk.progress);
   if (options.flags.recorded_bundle().value_or(manifest.hash) != manifest.hash) {

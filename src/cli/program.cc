@@ -1,5 +1,7 @@
 #include "cli/program.h"
 
+#include <c10/util/Exception.h>
+
 #include <CLI/CLI.hpp>
 #include <array>
 
@@ -101,7 +103,11 @@ int run_program(int argc, const char* const* argv) {
   }
   check_flag_order(app);
   install_signal_handlers();
-  chosen();
+  try {
+    chosen();
+  } catch (const c10::OutOfMemoryError& error) {  // a device's; how much of what is in its message
+    throw ResourceError(error.what_without_backtrace());
+  }
   return 0;
 }
 

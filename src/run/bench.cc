@@ -139,10 +139,11 @@ void check_one_model(const BenchSetup& setup) {
     const ModelPlan& first = setup.arms.front().plan.model;
     if (arm.plan.model.bundle != first.bundle || arm.plan.model.dtype != first.dtype ||
         arm.plan.model.threads != first.threads || arm.plan.model.rewrite != first.rewrite ||
-        arm.plan.model.quantize != first.quantize) {
+        arm.plan.model.quantize != first.quantize || arm.plan.model.device != first.device ||
+        arm.plan.model.deterministic != first.deterministic) {
       throw UsageError(
           "the arm '" + arm.name +
-          "' needs another model, dtype, thread count or form of its code than the first; "
+          "' needs another model, dtype, device, thread count or form of its code than the first; "
           "time those in runs of their own");
     }
   }
@@ -191,7 +192,7 @@ Json bench(const Bundle& model, const BenchSetup& setup, Observer& observer) {
   }
   return {{"format_version", 1},
           {"kind", "bwcache-gen bench"},
-          {"environment", environment_fingerprint()},
+          {"environment", environment_fingerprint(setup.arms.front().plan.model)},
           {"bundle", {{"name", model.manifest().name}, {"sha256", model.manifest().hash}}},
           {"prompts", setup.prompts},
           {"warmup", setup.warmup},

@@ -2,13 +2,16 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
 #include <torch/headeronly/version.h>
 
 #include <fstream>
 #include <string>
 
+#include "kernels/device.h"
 #include "output/frame_sink.h"
+#include "run/run_device.h"
 
 namespace bw {
 namespace {
@@ -26,13 +29,24 @@ std::string processor_name() {
 
 }  // namespace
 
-Json environment_fingerprint() {
+Json environment_fingerprint(const ModelPlan& plan) {
+  const c10::Device device = device_of(plan);
   return {{"program", BW_VERSION},
           {"torch", TORCH_VERSION},
           {"ffmpeg", ffmpeg_version()},
           {"processor", processor_name()},
           {"cpu_capability", at::get_cpu_capability()},
-          {"threads", at::get_num_threads()}};
+          {"threads", at::get_num_threads()},
+          {"device", device.is_cpu() ? "cpu" : describe_device(device).name}};
+}
+
+std::optional<std::uint64_t> peak_device_bytes(const ModelPlan& plan) {
+  const c10::Device device = device_of(plan);
+  if (device.is_cpu()) return std::nullopt;
+  const c10::CachingDeviceAllocator::DeviceStats stats =
+      c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return static_cast<std::uint64_t>(stats.allocated_bytes[kAll].peak);
 }
 
 std::uint64_t peak_memory_bytes() {

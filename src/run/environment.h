@@ -2,15 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/json.h"
+#include "run/plan.h"
 
 namespace bw {
 
-// Versions of the program, torch and FFmpeg, processor, instruction set, threads.
-[[nodiscard]] Json environment_fingerprint();
+// Versions of the program, torch and FFmpeg, processor, instruction set, threads, and the device
+// that the model runs on.
+[[nodiscard]] Json environment_fingerprint(const ModelPlan& plan);
 
 // Largest resident set of this process so far.
 [[nodiscard]] std::uint64_t peak_memory_bytes();
+
+// Most bytes that tensors held on a device so far; nothing for the CPU.
+[[nodiscard]] std::optional<std::uint64_t> peak_device_bytes(const ModelPlan& plan);
 
 }  // namespace bw

@@ -11,6 +11,8 @@
 #include "run/environment.h"
 #include "run/guidance.h"
 #include "run/latents.h"
+#include "run/run_device.h"
+#include "run/step_clock.h"
 #include "run/write_video.h"
 
 namespace bw {
@@ -44,19 +46,27 @@ void note_prompt(const PromptReport& prompt, Observer& observer) {
 
 }  // namespace
 
-std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manifest) {
-  at::set_num_threads(plan.model.threads);
+LoadOptions prepare_load(const ModelPlan& plan, const Manifest& manifest) {
+  open_run_device(plan);
+  at::set_num_threads(plan.threads);
   LoadOptions options;
-  options.dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
-  options.rewrite = plan.model.rewrite;
-  options.int8 = plan.model.quantize == "int8";
+  options.dtype = find_dtype(manifest, plan.dtype, Origin::flag("--dtype"));
+  options.rewrite = plan.rewrite;
+  options.int8 = plan.quantize == "int8";
+  options.device = device_of(plan);
+  return options;
+}
+
+std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manifest) {
+  check_device_memory(plan, manifest);
+  LoadOptions options = prepare_load(plan.model, manifest);
   options.with_text_encoder = !plan.clip.prompt_embeds;
   return Bundle::load(manifest, options);
 }
 
 Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   const c10::InferenceMode inference;
-  Report report{plan, model.manifest().name, model.manifest().hash, {}, {}, {}, {}, 0, {}};
+  Report report{plan, model.manifest().name, model.manifest().hash, {}, {}, {}, {}, 0, {}, {}};
   const LatentShape shape = plan_latent_shape(plan, model.manifest());
   const auto schedule = make_schedule(plan, shape);
   const Stopwatch text_watch;
@@ -66,12 +76,12 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   const Guidance guidance(plan.clip.guidance, plan.clip.steps);
   CacheController cache(make_cache_setup(plan, model.manifest(), *schedule));
 
-  SchedulerState state = schedule->initial(start_noise(plan, shape));
-  report.timings.steps.assign(static_cast<std::size_t>(plan.clip.steps), 0);
+  SchedulerState state = schedule->initial(start_noise(plan, shape).to(model.device()));
+  StepClock clock(model.device(), plan.clip.steps);
   const Stopwatch denoise_watch;
   for (const Evaluation& e : schedule->evaluations()) {
-    if (observer.stop_requested()) return {state.sample, e.step, std::move(report)};
-    const Stopwatch step_watch;
+    if (observer.stop_requested()) return {state.sample.cpu(), e.step, std::move(report)};
+    clock.begin();
     const StepDecision& decision = cache.begin(e.index);
     at::Tensor guided;
     if (decision.run_branches) {
@@ -84,14 +94,17 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
     report.timings.scheduler += scheduler_watch.seconds();
     const char* done = what_was_done(decision);
     cache.end();
-    report.timings.steps[static_cast<std::size_t>(e.step)] += step_watch.seconds();
+    clock.end(e.step);
     observer.step(e.step + 1, plan.clip.steps, done);
   }
+  const at::Tensor latents = state.sample.cpu();
   report.timings.denoise = denoise_watch.seconds();
+  report.timings.steps = clock.seconds();
   report.cache = cache.report();
-  report.latents_hash = latents_hash(state.sample);
+  report.latents_hash = latents_hash(latents);
   report.peak_memory_bytes = peak_memory_bytes();
-  return {state.sample, plan.clip.steps, std::move(report)};
+  report.peak_device_bytes = peak_device_bytes(plan.model);
+  return {latents, plan.clip.steps, std::move(report)};
 }
 
 Report generate(const Bundle& model, const Plan& plan, Observer& observer) {
@@ -108,6 +121,7 @@ Report generate(const Bundle& model, const Plan& plan, Observer& observer) {
   kept.guard([&] { write_video(model, done.latents, report, observer); });
   report.timings.total = watch.seconds();
   report.peak_memory_bytes = peak_memory_bytes();
+  report.peak_device_bytes = peak_device_bytes(plan.model);
   return std::move(report);
 }
 

@@ -10,11 +10,15 @@
 
 namespace bw {
 
-// Loads what the plan needs of a checked bundle and sets the thread count.
+// Opens the plan's device, sets the thread count, and says how to load the model.
+[[nodiscard]] LoadOptions prepare_load(const ModelPlan& plan, const Manifest& manifest);
+
+// Loads what the plan needs of a checked bundle. Throws ResourceError when the device lacks the
+// memory.
 [[nodiscard]] std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manifest);
 
 struct Denoised {
-  at::Tensor latents;      // [1,C,F,H,W] f32
+  at::Tensor latents;      // [1,C,F,H,W] f32, on the CPU
   std::int64_t steps = 0;  // scheduler steps done: all, unless the observer asked to stop
   Report report;           // everything but the output
 };

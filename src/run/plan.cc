@@ -41,6 +41,8 @@ Json plan_to_json(const Plan& plan, bool paths) {
   Json json = Json::object();
   if (paths) json["model"] = plan.model.bundle.string();
   json["dtype"] = plan.model.dtype;
+  json["device"] = plan.model.device;
+  json["deterministic"] = plan.model.deterministic;
   json["threads"] = plan.model.threads;
   json["rewrite"] = plan.model.rewrite;
   json["quantize"] = plan.model.quantize;

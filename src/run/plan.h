@@ -15,7 +15,9 @@ namespace bw {
 
 struct ModelPlan {
   std::filesystem::path bundle;
-  std::string dtype;  // "float32" | "bfloat16"
+  std::string dtype;   // "float32" | "bfloat16"
+  std::string device;  // "cpu", "cuda:0" …
+  bool deterministic = false;
   int threads = 1;
   std::string quantize = "none";  // "none" | "int8"
   bool rewrite = true;            // fused operators and packed weights (torchscript/rewrite.h)

@@ -96,6 +96,10 @@ Json operators_to_json(const std::map<std::string, OperatorCost>& costs, double 
 }  // namespace
 
 Json profile(const Bundle& model, const Plan& plan, Observer& observer) {
+  if (!model.device().is_cpu()) {
+    throw UsageError("--profile observes operators on the CPU; on " + plan.model.device +
+                     " they run later than they are called. Leave --device out");
+  }
   if (plan.clip.steps < 3) {
     throw UsageError("--profile needs at least 3 steps, got " + std::to_string(plan.clip.steps) +
                      "; the first is left out");
@@ -118,7 +122,7 @@ Json profile(const Bundle& model, const Plan& plan, Observer& observer) {
   }
   return {{"format_version", 1},
           {"kind", "bwcache-gen profile"},
-          {"environment", environment_fingerprint()},
+          {"environment", environment_fingerprint(plan.model)},
           {"bundle", {{"name", model.manifest().name}, {"sha256", model.manifest().hash}}},
           {"plan", plan_to_json(plan, false)},
           {"gemm_flop_per_second", measure_gemm_rate(model.dtype())},

@@ -16,6 +16,12 @@ Json bundle_to_json(const Report& report) {
   return {{"name", report.bundle_name}, {"sha256", report.bundle_hash}};
 }
 
+Json memory_to_json(const Report& report) {
+  Json json = {{"peak_bytes", report.peak_memory_bytes}};
+  if (report.peak_device_bytes) json["peak_device_bytes"] = *report.peak_device_bytes;
+  return json;
+}
+
 Json timings_to_json(const Timings& timings) {
   return {{"load", timings.load},       {"text", timings.text},
           {"denoise", timings.denoise}, {"scheduler", timings.scheduler},
@@ -52,14 +58,14 @@ Json report_to_json(const Report& report) {
           {"kind", "bwcache-gen report"},
           {"plan", plan_to_json(report.plan, true)},
           {"sources", sources},
-          {"environment", environment_fingerprint()},
+          {"environment", environment_fingerprint(report.plan.model)},
           {"bundle", bundle_to_json(report)},
           {"prompt",
            {{"tokens", report.prompt.tokens},
             {"cut_tokens", report.prompt.cut_tokens},
             {"cut_text", report.prompt.cut_text}}},
           {"timings", timings_to_json(report.timings)},
-          {"memory", {{"peak_bytes", report.peak_memory_bytes}}},
+          {"memory", memory_to_json(report)},
           {"cache", to_json(report.cache)},
           {"latents_sha256", report.latents_hash},
           {"output",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@
 
 namespace bw {
 
-// Wall-clock seconds. The parts of `denoise` are inside it; `encode` is what encoding added after
+// Wall-clock seconds; on a GPU `steps` is what the device took, and `scheduler` what handing the
+// work over took. The parts of `denoise` are inside it; `encode` is what encoding added after
 // the last frame was decoded (the rest of it ran beside the decoder).
 struct Timings {
   double load = 0;
@@ -46,6 +48,7 @@ struct Report {
   Timings timings;
   CacheReport cache;
   std::uint64_t peak_memory_bytes = 0;
+  std::optional<std::uint64_t> peak_device_bytes;  // of a run on a device other than the CPU
   OutputReport output;
 };
 

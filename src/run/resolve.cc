@@ -10,9 +10,11 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cache/cache_controller.h"
+#include "kernels/device.h"
 #include "output/frame_sink.h"
 #include "run/cache_setup.h"
 #include "run/options.h"
+#include "run/run_device.h"
 #include "run/write_video.h"
 #include "schedule/scheduler.h"
 
@@ -52,12 +54,19 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   model.bundle = manifest.directory;
   model.dtype = pick.text("dtype", default_dtype(manifest), "default");
   (void)find_dtype(manifest, model.dtype, request.origin("dtype"));
+  const std::string device = pick.text("device", "cpu", "default");
+  model.device = parse_device(device, request.origin("device")).str();
+  model.deterministic = request.flag("deterministic");
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
   model.rewrite = !request.flag("no_rewrite");
   model.quantize = pick.text("quantize", "none", "default");
   if (model.quantize != "none" && !model.rewrite) {
     reject(request.origin("quantize"), "needs the fused operators; leave --no-rewrite out");
+  }
+  if (model.quantize != "none" && model.device != "cpu") {
+    reject(request.origin("quantize"),
+           "runs on the CPU alone; leave it out with --device " + model.device);
   }
   return model;
 }
@@ -244,6 +253,7 @@ Plan resolve(const Request& request, const Manifest& manifest) {
 }
 
 void check_plan(const Plan& plan, const Manifest& manifest) {
+  open_run_device(plan.model);
   const OutputPlan& output = plan.clip.output;
   const VideoFormat format{static_cast<int>(plan.clip.width), static_cast<int>(plan.clip.height),
                            plan.clip.fps, plan.clip.num_frames};

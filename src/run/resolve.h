@@ -25,7 +25,7 @@ namespace bw {
 [[nodiscard]] CachePlan resolve_cache(const Request& request, const Manifest& manifest);
 
 // What a finished plan still needs from the outside: output writable, codec present, input files
-// readable, memory of the cache within its budget. Loads no weights.
+// readable, memory of the cache within its budget, its device. Opens that device; loads no weights.
 void check_plan(const Plan& plan, const Manifest& manifest);
 
 }  // namespace bw

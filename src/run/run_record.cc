@@ -38,6 +38,9 @@ void add_recorded_plan(Request& request, const RunRecord& record,
         request.set(key, *value, plan.at(key));
     }
   }
+  if (const Json* deterministic = plan.find("deterministic")) {
+    request.set("deterministic", *deterministic, plan.at("deterministic"));
+  }
   if (const Json* rewrite = plan.find("rewrite")) {
     request.set("no_rewrite", *rewrite == false, plan.at("rewrite"));
   }

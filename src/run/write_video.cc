@@ -1,5 +1,7 @@
 #include "run/write_video.h"
 
+#include <c10/util/Exception.h>
+
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "output/frame_sink.h"
@@ -55,6 +57,8 @@ void KeptLatents::guard(const std::function<void()>& work) const {
     work();
   } catch (const Error& error) {
     throw Error(error.code(), error.what() + hint);
+  } catch (const c10::OutOfMemoryError& error) {
+    throw ResourceError(error.what_without_backtrace() + hint);
   } catch (const std::exception& error) {
     throw InternalError(error.what() + hint);
   }

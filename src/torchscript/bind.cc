@@ -53,6 +53,7 @@ class Binder {
               << wanted.sizes();
       throw InputError(message.str());
     }
+    if (binding_.copies != nullptr) return binding_.copies->get(*found, wanted.scalar_type());
     return found->to(wanted.scalar_type());  // the same tensor when nothing changes
   }
 

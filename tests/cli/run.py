@@ -3,7 +3,8 @@
     python3 tests/cli/run.py build/release/bwcache-gen [case …]
 
 A case file is a list of {"name", "why", "args", "exit", …}; see `check` and `prepare` for the other keys. Every command
-runs in an empty folder; {bundle} is a private copy of the tiny bundle, {data} the folder of test data.
+runs in an empty folder; {bundle} is a private copy of the tiny bundle, {data} the folder of test data, {fake_driver}
+that of support/fake_driver.cc.
 """
 
 from __future__ import annotations
@@ -148,6 +149,12 @@ def run_command(command: list[str], folder: Path, env: dict[str, str], case: Cas
     return subprocess.CompletedProcess(command, process.returncode, *texts)
 
 
+def fill(text: str, values: dict[str, str]) -> str:
+    for key, value in values.items():
+        text = text.replace(key, value)
+    return text
+
+
 def run_case(program: str, case: Case) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as scratch:
         folder, bundle = Path(scratch) / "folder", Path(scratch) / "bundle"
@@ -155,15 +162,14 @@ def run_case(program: str, case: Case) -> tuple[str, list[str]]:
         shutil.copytree(DATA / "bundles" / case.get("bundle", "tiny-wan"), bundle)
         prepare(case, folder, bundle)
         values = {"{bundle}": str(bundle), "{data}": str(DATA), "{long}": "fox " * 2500}
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **case.get("env", {})}
+        values["{fake_driver}"] = str(Path(program).parent / "tests" / "fake_driver")
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        for variable, text in case.get("env", {}).items():
+            env[variable] = fill(text, values)
         problems: list[str] = []
         commands = [*case.get("before", []), case["args"]]
         for number, command in enumerate(commands):
-            args = []
-            for arg in command:
-                for key, value in values.items():
-                    arg = arg.replace(key, value)
-                args.append(arg)
+            args = [fill(arg, values) for arg in command]
             is_last = number + 1 == len(commands)
             result = run_command([program, *args], folder, env, case if is_last else {})
             if is_last:

@@ -16,6 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flags of other programs that pages mention.
 FOREIGN = {
     "--python", "--checkpoint", "--out", "--minutes", "--resume", "--preset", "--all", "--lint", "--device", "--stage",
+    "--cuda", "--stop-before-gpu",
     "--benchmark_filter", "--label-regex", "--data", "--smoke",
 }
 

@@ -97,7 +97,7 @@ def check_headers(path: Path) -> list[str]:
 
 def main() -> int:
     problems: list[str] = []
-    for path in tracked("src/*.h", "src/*.cc"):
+    for path in tracked("src/*.h", "src/*.cc", "src/*.cu"):
         problems += check_includes(path) + check_sizes(path)
     for path in tracked("src/*.h"):
         problems += check_headers(path)

@@ -1,7 +1,8 @@
-# LibTorch from an unpacked PyPI wheel (or any prefix with include/ and lib/), without its CUDA part.
+# LibTorch from an unpacked PyPI wheel (or any prefix with include/ and lib/).
 #
 # LibTorch_PREFIX (cache variable, or the environment variable of the same name) names the `torch` folder.
-# Defines LibTorch::torch: libtorch_cpu and libc10. The wheel's own TorchConfig.cmake is not used, because it demands
+# Defines LibTorch::torch: libtorch_cpu and libc10; and, where it is there, LibTorch::c10_cuda, which the CUDA plug-in
+# links (the rest of LibTorch's CUDA part is loaded at run time). The wheel's own TorchConfig.cmake is not used, because it demands
 # a CUDA toolkit even from programs that use none.
 set(_deps "$ENV{BWCACHE_DEPS}")
 if(NOT _deps)
@@ -42,4 +43,13 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
     -Wl,--as-needed "-Wl,-rpath,${LibTorch_PREFIX}/lib" "-Wl,-rpath-link,${LibTorch_PREFIX}/lib"
     # libtorch_cpu needs CUPTI and the CUDA runtime; it finds them through its own run path.
     "-Wl,-rpath-link,${LibTorch_PREFIX}/../nvidia/cu13/lib")
+endif()
+
+if(LibTorch_FOUND AND NOT TARGET LibTorch::c10_cuda)
+  find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda HINTS "${LibTorch_PREFIX}/lib" NO_DEFAULT_PATH)
+  mark_as_advanced(LibTorch_C10_CUDA_LIBRARY)
+  if(LibTorch_C10_CUDA_LIBRARY)
+    add_library(LibTorch::c10_cuda SHARED IMPORTED)
+    set_target_properties(LibTorch::c10_cuda PROPERTIES IMPORTED_LOCATION "${LibTorch_C10_CUDA_LIBRARY}")
+  endif()
 endif()

@@ -16,7 +16,7 @@ using testing::BundleCopy;
 using ::testing::HasSubstr;
 using testing::message_of;
 
-constexpr LoadOptions kTextOnly{.dtype = at::kFloat, .with_denoiser = false, .with_decoder = false};
+const LoadOptions kTextOnly{.dtype = at::kFloat, .with_denoiser = false, .with_decoder = false};
 
 std::vector<at::Tensor> read(const std::filesystem::path& bundle, const char* prompt) {
   return Bundle::load(Bundle::open(bundle), kTextOnly)->text_encoder()->attributes(prompt);
