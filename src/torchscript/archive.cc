@@ -44,13 +44,20 @@ void check_hash(const ArchiveFile& archive, const MappedFile& file) {
   }
 }
 
+// A constant that names a device, or is a tensor with axes: one without may stay on the CPU.
+void rewrite_constant(torch::jit::Node* node, c10::Device device) {
+  if (!node->hasAttribute(torch::jit::attr::value)) return;
+  const c10::TypeKind kind = node->output()->type()->kind();
+  if (kind == c10::TypeKind::DeviceObjType) node->s_(torch::jit::attr::value, device.str());
+  if (kind == c10::TypeKind::TensorType && node->t(torch::jit::attr::value).dim() > 0) {
+    node->t_(torch::jit::attr::value, node->t(torch::jit::attr::value).to(device));
+  }
+}
+
 void rewrite_devices(torch::jit::Block* block, c10::Device device) {
   for (torch::jit::Node* node : block->nodes()) {
     for (torch::jit::Block* inner : node->blocks()) rewrite_devices(inner, device);
-    const bool is_device = node->kind() == torch::jit::prim::Constant &&
-                           node->output()->type()->kind() == c10::TypeKind::DeviceObjType &&
-                           node->hasAttribute(torch::jit::attr::value);
-    if (is_device) node->s_(torch::jit::attr::value, device.str());
+    if (node->kind() == torch::jit::prim::Constant) rewrite_constant(node, device);
   }
 }
 
@@ -81,7 +88,8 @@ torch::jit::Module load_archive(const ArchiveFile& archive, c10::Device device) 
     caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MappedAdapter>(file));
     scan_archive(reader, file->bytes().size(), archive.path.string());
     torch::jit::Module module =
-        torch::jit::load(std::make_shared<MappedAdapter>(file), device, /*load_debug_files=*/false);
+        torch::jit::load(std::make_shared<MappedAdapter>(file), c10::Device(c10::kCPU),
+                         /*load_debug_files=*/false);
     module.eval();
     rewrite_devices(module, device);
     return module;

@@ -16,8 +16,9 @@ struct ArchiveFile {
   std::string sha256;  // lower-case hexadecimal, from the manifest
 };
 
-// Loads and returns the module, in evaluation mode, its device constants rewritten to `device`. One
-// mapping of the file is hashed, scanned and loaded. Throws InputError naming the file.
+// Loads and returns the module, in evaluation mode, its constants rewritten to `device`; parameters
+// and buffers stay on the CPU until bind_weights. One mapping of the file is hashed, scanned and
+// loaded. Throws InputError naming the file.
 [[nodiscard]] torch::jit::Module load_archive(const ArchiveFile& archive, c10::Device device);
 
 // Chooses the executor that neither profiles nor fuses: the default recompiles every block at its

@@ -27,6 +27,8 @@ class Binder {
         const at::Tensor found = weight(binding_.prefix + path + name, value.toTensor());
         const bool is_prepared = binding_.prepared.contains(path + name);
         module.setattr(name, is_prepared ? prepare_weight(found, binding_.form) : found);
+      } else if (value.isTensor() && binding_.copies != nullptr) {
+        module.setattr(name, value.toTensor().to(binding_.copies->device()));
       }
     }
   }
