@@ -79,19 +79,24 @@ at::Tensor norm_modulate_op(const at::Tensor& given, const Optional& weight, con
   return y;
 }
 
+bool is_plain_sum(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
+  return is_rows(hidden) && is_rows(output) && hidden.sizes() == output.sizes() &&
+         hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
+         is_row_parameter(gate, hidden.size(0), hidden.size(2));
+}
+
 at::Tensor gated_add_op(const at::Tensor& given, const at::Tensor& output, const at::Tensor& gate,
                         bool promote) {
   const c10::cuda::CUDAGuard guard(given.device());
+  // Graphs have other sums of a product; those keep their arithmetic.
+  if (promote && !is_plain_sum(given, output, gate)) return given + gate * output;
   const Optional others[] = {output, gate};
   const at::Tensor hidden = in_result_type(given, promote, {&others[0], &others[1]});
   const auto reference = [&] {
     return (hidden.to(at::kFloat) + output.to(at::kFloat) * gate.to(at::kFloat))
         .to(hidden.scalar_type());
   };
-  const bool is_plain = is_rows(hidden) && is_rows(output) && hidden.sizes() == output.sizes() &&
-                        hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
-                        is_row_parameter(gate, hidden.size(0), hidden.size(2));
-  if (!is_plain) return reference();
+  if (!is_plain_sum(hidden, output, gate)) return reference();
   const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
   const RowParameter gates = row_parameter(gate, gate.scalar_type(), dim);
   at::Tensor y = at::empty({batch, rows, dim}, hidden.options());
