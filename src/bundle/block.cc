@@ -33,7 +33,8 @@ Block::Block(const BlockKind& kind, const BlockEntry& entry, CodeLibrary& code)
         {.run = method({stage, {kHidden, kModulation, kContext}, ValueKind::kTuplePair}),
          .add = method({stage + "_add", {kHidden, kOutput, kGate}, ValueKind::kTuple}),
          .gate = method({stage + "_gate", {kModulation}, ValueKind::kTuple})});
-    if (stage != kind.attention) continue;
+    // As it is means with the attention of its own code.
+    if (stage != kind.attention || !code.execution().rewrite) continue;
     attention_ = Attention{
         .stage = stages_.size() - 1,
         .qkv = method({"qkv", {kHidden, kModulation, kContext}, ValueKind::kThreeTensors}),

@@ -49,8 +49,13 @@ const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
   const ArchiveFile request{manifest_.directory / archive.file, archive.sha256};
   Code loaded{load_archive(request, execution_.device()), {}};
   if (execution_.rewrite) {
-    rewrite_graphs(loaded.module);
-    loaded.prepared = packable_weights(loaded.module);
+    try {
+      rewrite_graphs(loaded.module);
+      loaded.prepared = packable_weights(loaded.module);
+    } catch (const c10::Error& error) {
+      throw InputError(place(name) + ": its code cannot be rewritten to fused operators (" +
+                       error.what_without_backtrace() + "); --no-rewrite runs it as it is");
+    }
   }
   return code_.emplace(name, std::move(loaded)).first->second;
 }
@@ -62,6 +67,10 @@ torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string
 }
 
 torch::jit::Module CodeLibrary::bound_block(const std::string& name, const std::string& prefix) {
+  if (execution_.int8 && code(name).prepared.empty()) {
+    throw InputError(place(name) +
+                     ": no linear layer of it can be kept in int8; leave --quantize out");
+  }
   const WeightForm form = execution_.int8 ? WeightForm::kInt8 : WeightForm::kPacked;
   const WeightBinding binding{weights_, prefix, code(name).prepared, form, execution_.copies};
   return bind_weights(code(name).module, binding, place(name));

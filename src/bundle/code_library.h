@@ -36,6 +36,7 @@ class CodeLibrary {
   CodeLibrary(const Manifest& manifest, const Execution& execution, const WeightSet& weights)
       : manifest_(manifest), execution_(execution), weights_(weights) {}
 
+  [[nodiscard]] const Execution& execution() const { return execution_; }
   // The archive's path, for error messages.
   [[nodiscard]] std::string place(const std::string& name) const;
   // The module with its weights bound, their names starting with `prefix`; packed where that is

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/attention_avx512.h"
@@ -12,6 +13,7 @@ namespace bw {
 namespace {
 
 constexpr std::int64_t kManualMaxKeys = 640;
+constexpr std::int64_t kManualMaxScores = std::int64_t{1} << 26;  // 128 MiB of [B,heads,N,L]
 
 FlashAttention::Operand operand(const at::Tensor& x) {
   return {static_cast<const std::uint16_t*>(x.const_data_ptr()), x.stride(0), x.stride(1),
@@ -58,7 +60,10 @@ AttentionForm attention_form(const at::Tensor& q, const at::Tensor& k, const at:
   if (q.scalar_type() != at::kBFloat16 || !q.device().is_cpu()) return AttentionForm::kSdpa;
   static const bool has_flash = has_avx512_bf16();
   if (has_flash && flash_fits(q, k, v)) return AttentionForm::kFlash;
-  return k.size(-2) <= kManualMaxKeys ? AttentionForm::kManual : AttentionForm::kSdpa;
+  const std::int64_t keys = k.size(-2);
+  const std::int64_t scores = q.numel() / std::max<std::int64_t>(1, q.size(-1)) * keys;
+  const bool is_small = keys <= kManualMaxKeys && scores <= kManualMaxScores;
+  return is_small ? AttentionForm::kManual : AttentionForm::kSdpa;
 }
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {

@@ -16,7 +16,7 @@ enum class AttentionForm {
 
 // float32 (and all but bfloat16): kSdpa, the very operator that the traced code calls, so that
 // results equal the original's. bfloat16: kFlash where the processor and the head size allow it;
-// elsewhere kManual up to 640 keys and kSdpa above, which needs no [B,heads,N,N].
+// elsewhere kManual up to 640 keys and 2²⁶ scores, and kSdpa above, which needs no [B,heads,N,N].
 // docs/performance.md has the measurements. The rule looks at device, dtype and sizes alone, so
 // that a run repeats bit for bit.
 [[nodiscard]] AttentionForm attention_form(const at::Tensor& q, const at::Tensor& k,

@@ -12,7 +12,8 @@ constexpr std::int64_t kRows = 6;      // rows of a tile: 24 accumulators
 constexpr std::int64_t kQueries = 48;  // rows that share a pass over the keys
 constexpr std::int64_t kColumns = 4;   // registers of a tile
 
-using Word = std::uint32_t;  // a pair of bf16: what one product takes of each operand
+using Word [[gnu::may_alias]] =
+    std::uint32_t;  // a pair of bf16: what one product takes of each operand
 
 BW_INLINE __m512 multiply_add(__m512 sum, __m512i pairs, Word pair) {
   return _mm512_dpbf16_ps(sum,
@@ -110,7 +111,7 @@ BW_INLINE float softmax_row(Workspace& w, std::int64_t row, std::int64_t keys, f
   for (std::int64_t i = 0; i < kKeys; i += kLanes) {
     const Lanes s = load(scores + i);
     // exp() is clamped, so what lies beyond the keys is set to zero by hand.
-    const Lanes e = select(s > -__builtin_huge_valf(), exp(s * scale - now), Lanes{});
+    const Lanes e = select(s == -__builtin_huge_valf(), Lanes{}, exp(s * scale - now));
     store_half(w.weights + row * kKeys + i, e);
     total += e;
   }

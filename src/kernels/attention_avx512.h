@@ -25,7 +25,7 @@ struct FlashAttention {
   std::int64_t keys = 0;
   std::int64_t dim = 0;  // a multiple of 64, at most kFlashMaxDim
   float scale = 1;
-  std::uint16_t* packed = nullptr;  // flash_packed_size() elements
+  std::uint16_t* packed = nullptr;  // packed_size() elements
 
   [[nodiscard]] std::int64_t key_blocks() const { return (keys + 63) / 64; }
   // Per head: the keys' blocks, then the values'.

@@ -94,6 +94,11 @@ at::Tensor linear_ref(const at::Tensor& x, const at::Tensor& weight,
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias, Activation activation) {
+  const bool is_prepared = weight.is_quantized() || weight.is_mkldnn();
+  const bool is_vector = !bias || (bias->dim() == 1 && bias->size(0) == weight.size(0));
+  if (is_prepared && !is_vector) {
+    return activate(linear(x, weight, std::nullopt, Activation::kNone) + *bias, activation);
+  }
   if (weight.is_quantized()) return linear_int8(x, weight, bias, activation);
   if (!weight.is_mkldnn()) return activate(at::linear(x, weight, bias), activation);
   const bool is_plain = activation == Activation::kNone;

@@ -1,6 +1,6 @@
 // Layer norm, optionally modulated by a time step, in one pass: what opens the stages of a
 // diffusion transformer's block (adaLN, Peebles & Xie 2023). Read operators.cc for its name in
-// rewritten graphs, lanes.h for how it is vectorised.
+// rewritten graphs, simd_lanes.h for how it is vectorised.
 #pragma once
 
 #include <ATen/core/Tensor.h>

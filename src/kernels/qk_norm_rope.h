@@ -29,6 +29,7 @@ struct QkNormRope {
   std::optional<at::Tensor> sin;
 };
 
+// For kHead any tensor [...,D] is taken, for kRow:
 // x [B,heads,N,D] f32 or bf16, D contiguous, other strides free (a view of [B,N,heads·D] as a
 // rule): y = x / sqrt(mean(x²) + eps) · weight, rotated: (a, b) → (a·cos − b·sin, a·sin + b·cos).
 // Computed in f32, rounded once. Result [B,heads,N,D], contiguous, dtype of x.

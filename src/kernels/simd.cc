@@ -26,6 +26,8 @@ const SimdKernels& simd_kernels() {
 
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
+bool has_int8_products() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
 const SimdKernels* find_simd_kernels(const char* name) {
   const std::string_view wanted = name;
   if (wanted == kSimdBase.name) return &kSimdBase;

@@ -98,5 +98,7 @@ struct SimdKernels {
 
 // Products of bfloat16 pairs, which attention_avx512.h and oneDNN's fast matrix products need.
 [[nodiscard]] bool has_avx512_bf16();
+// Products of int8 quadruples with sums in int32. Without them oneDNN's int8 product saturates.
+[[nodiscard]] bool has_int8_products();
 
 }  // namespace bw

@@ -84,8 +84,10 @@ BW_INLINE Lanes smaller(Lanes a, Lanes b) { return select(a < b, a, b); }
 // Lane i takes what lane i + n has, cyclically.
 template <int n>
 BW_INLINE Lanes rotated(Lanes v) {
-  const IntLanes first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return __builtin_shuffle(v, (first + n) & 15);
+  return __builtin_shufflevector(v, v, n & 15, (n + 1) & 15, (n + 2) & 15, (n + 3) & 15,
+                                 (n + 4) & 15, (n + 5) & 15, (n + 6) & 15, (n + 7) & 15,
+                                 (n + 8) & 15, (n + 9) & 15, (n + 10) & 15, (n + 11) & 15,
+                                 (n + 12) & 15, (n + 13) & 15, (n + 14) & 15, (n + 15) & 15);
 }
 
 // In a fixed order, whatever the width of the registers.
@@ -105,9 +107,10 @@ BW_INLINE float maximum(Lanes v) {
 }
 
 // e^x by Cody and Waite's reduction and a polynomial of degree 6: relative error below 2e-7.
-// Clamped to finite results.
+// Clamped to finite results; NaN stays NaN.
 BW_INLINE Lanes exp(Lanes x) {
-  x = larger(smaller(x, splat(88.3F)), splat(-87.3F));
+  // In this order a NaN goes through.
+  x = larger(splat(-87.3F), smaller(splat(88.3F), x));
   const Lanes shifted =
       x * 1.44269504F + 12582912.0F;  // 1.5·2²³: the sum's low bits are the nearest integer
   const Lanes n = shifted - 12582912.0F;

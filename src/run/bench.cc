@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/stopwatch.h"
@@ -135,18 +136,18 @@ Json arm_to_json(const BenchArm& arm, const Samples& samples, const Samples& bas
 }
 
 void check_one_model(const BenchSetup& setup) {
-  for (const BenchArm& arm : setup.arms) {
-    const ModelPlan& first = setup.arms.front().plan.model;
-    if (arm.plan.model.bundle != first.bundle || arm.plan.model.dtype != first.dtype ||
-        arm.plan.model.threads != first.threads || arm.plan.model.rewrite != first.rewrite ||
-        arm.plan.model.quantize != first.quantize || arm.plan.model.device != first.device ||
-        arm.plan.model.deterministic != first.deterministic) {
-      throw UsageError(
-          "the arm '" + arm.name +
-          "' needs another model, dtype, device, thread count or form of its code than the first; "
-          "time those in runs of their own");
-    }
-  }
+  const auto parts = [](const ModelPlan& plan) {
+    return std::tie(plan.bundle, plan.dtype, plan.device, plan.threads, plan.rewrite,
+                    plan.quantize);
+  };
+  const auto check = [&](const BenchArm& arm) {
+    if (parts(arm.plan.model) == parts(setup.arms.front().plan.model)) return;
+    throw UsageError("the arm '" + arm.name +
+                     "' needs another model, dtype, device, thread count or form of its code than "
+                     "the first; time those in runs of their own");
+  };
+  for (const BenchArm& arm : setup.arms) check(arm);
+  if (setup.reference) check(*setup.reference);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "cache/cache_controller.h"
 #include "kernels/device.h"
+#include "kernels/simd.h"
 #include "output/frame_sink.h"
 #include "run/cache_setup.h"
 #include "run/options.h"
@@ -61,6 +62,10 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
   model.rewrite = !request.flag("no_rewrite");
   model.quantize = pick.text("quantize", "none", "default");
+  if (model.quantize != "none" && !has_int8_products()) {
+    reject(request.origin("quantize"),
+           "needs a processor with AVX-512 VNNI, which this one is not; leave it out");
+  }
   if (model.quantize != "none" && !model.rewrite) {
     reject(request.origin("quantize"), "needs the fused operators; leave --no-rewrite out");
   }

@@ -28,7 +28,10 @@ class MatchedValues {
   [[nodiscard]] bool is_number(const std::string& name, double wanted) const;
   [[nodiscard]] bool is_none(const std::string& name) const;
   [[nodiscard]] bool is_string(const std::string& name, const std::string& wanted) const;
-  // A list of as many elements, built in place or constant.
+  // A list of these integers, built in place or constant.
+  [[nodiscard]] bool is_list(const std::string& name,
+                             const std::vector<std::int64_t>& wanted) const;
+  // A list of as many elements.
   [[nodiscard]] bool is_list_of(const std::string& name, std::size_t size) const;
 
  private:

@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("program")
     parser.add_argument("--python", required=True, help="interpreter with torch (and diffusers for Wan)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="this one alone")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     Path("out/bench").mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ def main() -> None:
         if not (bundle / "model.json").exists():
             print(f"{model}: {bundle} is not there, left out")
             continue
-        for dtype in dtypes:
+        for dtype in (d for d in dtypes if args.dtype in (None, d)):
             rows: dict[str, list[float]] = {}
             for _ in range(args.rounds):
                 for name, (is_program, flags) in arms(bundle, dtype, args.threads).items():

@@ -15,7 +15,7 @@ find_path(LibTorch_PREFIX NAMES include/ATen/ATen.h
 find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS "${LibTorch_PREFIX}/lib" NO_DEFAULT_PATH)
 find_library(LibTorch_C10_LIBRARY c10 HINTS "${LibTorch_PREFIX}/lib" NO_DEFAULT_PATH)
 # The OpenMP runtime that libtorch_cpu itself uses: a second one in a process would bring a second pool of threads.
-find_library(LibTorch_OPENMP_LIBRARY NAMES libgomp.so.1 gomp HINTS "${LibTorch_PREFIX}/lib")
+find_library(LibTorch_OPENMP_LIBRARY NAMES libgomp.so.1 HINTS "${LibTorch_PREFIX}/lib" NO_DEFAULT_PATH)
 mark_as_advanced(LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_OPENMP_LIBRARY)
 
 if(LibTorch_PREFIX AND EXISTS "${LibTorch_PREFIX}/version.py")

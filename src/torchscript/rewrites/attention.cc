@@ -5,12 +5,12 @@ namespace bw {
 namespace {
 
 constexpr const char* kSdpa = R"(
-graph(%q, %k, %v, %mask, %dropout, %causal, %scale, %grouped):
-  %y = aten::scaled_dot_product_attention(%q, %k, %v, %mask, %dropout, %causal, %scale, %grouped)
+graph(%q, %k, %v, %mask, %dropout, %causal, %scaling, %grouped):
+  %y = aten::scaled_dot_product_attention(%q, %k, %v, %mask, %dropout, %causal, %scaling, %grouped)
   return (%y))";
 
 constexpr const char* kReplacement = R"(
-graph(%q, %k, %v, %mask, %dropout, %causal, %scale, %grouped):
+graph(%q, %k, %v, %mask, %dropout, %causal, %scaling, %grouped):
   %y = bw::attention(%q, %k, %v)
   return (%y))";
 
@@ -19,7 +19,7 @@ graph(%q, %k, %v, %mask, %dropout, %causal, %scale, %grouped):
 std::vector<Rewrite> attention_rewrites() {
   return {{kSdpa, kReplacement, [](const MatchedValues& match) {
              return match.is_none("mask") && match.is_number("dropout", 0) &&
-                    match.is_number("causal", 0) && match.is_none("scale") &&
+                    match.is_number("causal", 0) && match.is_none("scaling") &&
                     match.is_number("grouped", 0);
            }}};
 }

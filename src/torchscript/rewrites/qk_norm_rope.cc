@@ -9,7 +9,7 @@ namespace bw {
 namespace {
 
 bool is_uncast_head_norm(const MatchedValues& match) {
-  return match.is_number("two", 2) && match.is_list_of("last", 1) && match.is_number("keep", 1) &&
+  return match.is_number("two", 2) && match.is_list("last", {-1}) && match.is_number("keep", 1) &&
          match.is_none("no_type") && match.is_number("alpha", 1) &&
          match.constant("eps").has_value();
 }

@@ -7,12 +7,15 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "kernels/activation.h"
 #include "kernels/attention.h"
 #include "kernels/gated_add.h"
 #include "kernels/linear.h"
 #include "kernels/norm_modulate.h"
 #include "kernels/qk_norm_rope.h"
+#include "kernels/simd.h"
 #include "support/tensors.h"
 
 namespace bw {
@@ -182,6 +185,7 @@ TEST(Linear, PackedOrNot_MatchesReference) {
 // Against the numbers that the quantised weight stands for; what is left is the rounding of x to 8
 // bits.
 TEST(Linear, Int8_MatchesItsDequantisedWeight) {
+  if (!has_int8_products()) GTEST_SKIP() << "needs AVX-512 VNNI";
   for (const auto type : kTypes) {
     for (const Activation form : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh}) {
       const at::Tensor x = seeded({2, 5, 100}, 1, type), weight = seeded({37, 100}, 2, type) / 7;
@@ -201,6 +205,33 @@ TEST(Linear, Int8RowOfZeros_GivesTheBias) {
   const at::Tensor int8 = prepare_weight(seeded({4, 8}, 2), WeightForm::kInt8);
   EXPECT_TRUE(at::equal(linear(at::zeros({1, 3, 8}), int8, bias, Activation::kNone),
                         bias.expand({1, 3, 4})));
+}
+
+TEST(Linear, BiasOfAnyShape_IsAddedAsPlainLinearDoes) {
+  const at::Tensor x = seeded({2, 5, 48}, 1, at::kBFloat16),
+                   weight = seeded({8, 48}, 2, at::kBFloat16) / 7;
+  for (const auto& shape : {std::vector<std::int64_t>{1}, {}, {1, 8}, {5, 8}, {5, 1}}) {
+    const at::Tensor bias = seeded(shape, 3, at::kBFloat16);
+    const at::Tensor wanted = at::linear(x, weight) + bias;
+    for (const WeightForm form : {WeightForm::kPacked, WeightForm::kInt8}) {
+      if (form == WeightForm::kInt8 && !has_int8_products()) continue;
+      const at::Tensor found = linear(x, prepare_weight(weight, form), bias, Activation::kNone);
+      EXPECT_LE(relative_error(found, wanted), 3e-2) << shape.size();
+    }
+  }
+}
+
+// A run that diverged must look so.
+TEST(Operators, NaN_GoesThrough) {
+  at::Tensor x = seeded({1, 2, 70, 64}, 1, at::kBFloat16);
+  x[0][0][3][5] = std::nan("");
+  EXPECT_TRUE(attend(x, x, x)[0][0].isnan().all().item<bool>());
+  const at::Tensor rows = x[0];
+  if (has_int8_products()) {
+    const at::Tensor int8 = prepare_weight(seeded({8, 64}, 2), WeightForm::kInt8);
+    EXPECT_TRUE(linear(rows, int8, {}, Activation::kNone)[0][3].isnan().all().item<bool>());
+  }
+  EXPECT_TRUE(activate(rows, Activation::kGelu)[0][3][5].isnan().item<bool>());
 }
 
 TEST(Attend, FlashForm_MatchesDoublePrecision) {

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/api/module.h>
 
-#include "kernels/simd.h"
+#include "kernels/linear.h"
 #include "support/tensors.h"
 #include "torchscript/archive.h"
 
@@ -201,6 +201,10 @@ TEST(RewriteGraphs, WhatOnlyResemblesAForm_StaysAsItIs) {
       "def forward(self, x):\n"
       "    a, b, c = torch.chunk(x, 3, -1)\n"
       "    return a * torch.gelu(b)\n",
+      "def forward(self, x, w):\n"  // over channels
+      "    return x * torch.rsqrt(torch.mean(x.pow(2), [1], True) + 1e-6) * w\n",
+      "def forward(self, x):\n"  // a number in place of a tensor
+      "    return x + x.size(1) * x.size(2)\n",
       "def forward(self, q, w):\n"
       "    return torch.rms_norm(q, [32], w).unflatten(2, [4, -1]).transpose(1, 2)\n",  // the
                                                                                         // dtype's
@@ -221,6 +225,85 @@ TEST(RewriteGraphs, PartOfALongerForm_IsRewrittenByItself) {
   const at::Tensor x = seeded({2, 5, 32}, 1), scale = seeded({2, 1, 32}, 2);
   const at::Tensor wanted = at::layer_norm(x, {32}) * (scale + 2) + scale;
   EXPECT_LE(relative_error(run(module, {x, scale, scale}), wanted), 2e-6);
+}
+
+// A rewrite moves where a tensor is read; nothing may write to it meanwhile.
+TEST(RewriteGraphs, MethodThatChangesTensors_StaysAsItIs) {
+  const char* sources[] = {
+      "def forward(self, h, o, g):\n"
+      "    out = torch.zeros_like(h)\n"
+      "    out.copy_(h)\n"
+      "    return out + g * o\n",
+      "def forward(self, h, o, g):\n"
+      "    t = torch.layer_norm(h, [32]) * (g + 1)\n"
+      "    n = t + o\n"
+      "    t.add_(5)\n"
+      "    return n + t\n",
+  };
+  const Tensors arguments = {seeded({2, 5, 32}, 1), seeded({2, 5, 32}, 2), seeded({2, 1, 32}, 3)};
+  for (const char* source : sources) {
+    torch::jit::Module stock = module_of(source), fused = module_of(source);
+    rewrite_graphs(fused);
+    EXPECT_TRUE(at::equal(run(fused, arguments), run(stock, arguments))) << source;
+  }
+}
+
+// A norm written out over tokens [B,N,D], the commonest there is.
+TEST(RewriteGraphs, HeadNormOfAnyRank_GivesTheSame) {
+  const char* source =
+      "def forward(self, x, w):\n"
+      "    return x * torch.rsqrt(torch.mean(x.pow(2), [-1], True) + 1e-6) * w\n";
+  for (const auto& sizes : {std::vector<std::int64_t>{2, 5, 32}, {32}, {2, 3, 2, 5, 32}}) {
+    torch::jit::Module stock = module_of(source), fused = module_of(source);
+    EXPECT_EQ(rewrite_graphs(fused).at("qk_norm_rope"), 1);
+    const Tensors arguments = {seeded(sizes, 1), seeded({32}, 2)};
+    EXPECT_LE(relative_error(run(fused, arguments), run(stock, arguments)), 2e-6);
+  }
+}
+
+TEST(RewriteGraphs, WeightPerHead_GivesTheSame) {
+  const char* source =
+      "def forward(self, x, w):\n"
+      "    return x * torch.rsqrt(torch.mean(x.pow(2), [-1], True) + 1e-6) * w\n";
+  torch::jit::Module stock = module_of(source), fused = module_of(source);
+  rewrite_graphs(fused);
+  const Tensors arguments = {seeded({1, 8, 5, 8}, 1), seeded({8, 1, 1}, 2)};
+  EXPECT_LE(relative_error(run(fused, arguments), run(stock, arguments)), 2e-6);
+}
+
+// Casts that copy, and a mean in another type, do something.
+TEST(RewriteGraphs, CastsThatMatter_Stay) {
+  const char* sources[] = {
+      "def forward(self, x):\n"
+      "    return torch.mean(x.to(6), [-1], True, dtype=7).to(6)\n",
+      "def forward(self, x):\n"
+      "    a = x.to(6)\n"
+      "    return a.to(6, False, True)\n",
+  };
+  const Tensors arguments = {seeded({2, 5, 32}, 1)};
+  for (const char* source : sources) {
+    torch::jit::Module fused = module_of(source);
+    rewrite_graphs(fused);
+    const at::Tensor found = run(fused, arguments);
+    EXPECT_EQ(found.scalar_type(), at::kFloat) << source;
+    EXPECT_NE(found.data_ptr(), arguments[0].data_ptr()) << source;
+  }
+}
+
+// A method may have been inlined into another one before it was rewritten itself.
+TEST(RewriteGraphs, MethodThatAnotherCalls_RunsRewritten) {
+  torch::jit::Module module("m");
+  module.register_parameter("w", seeded({8, 8}, 1, at::kBFloat16), false);
+  module.define(
+      "def forward(self, x):\n    return self.helper(x) + 1\n"
+      "def helper(self, x):\n    return torch.linear(x, self.w)\n");
+  rewrite_graphs(module);
+  ASSERT_EQ(packable_weights(module), std::set<std::string>{"w"});
+  const at::Tensor x = seeded({1, 3, 8}, 2, at::kBFloat16);
+  const at::Tensor wanted = at::linear(x, module.attr("w").toTensor());
+  module.setattr("w", prepare_weight(module.attr("w").toTensor(), WeightForm::kPacked));
+  EXPECT_LE(relative_error(module.run_method("helper", x).toTensor(), wanted), 1e-2);
+  EXPECT_LE(relative_error(module.run_method("forward", x).toTensor(), wanted + 1), 1e-2);
 }
 
 // A value of a pattern's inside that something else needs must survive.
@@ -248,6 +331,19 @@ TEST(PackableWeights, NamesThoseUsedByNothingElse) {
   outer.define("def forward(self, x):\n    return self.layer.forward(x)\n");
   rewrite_graphs(outer);
   EXPECT_EQ(packable_weights(outer), std::set<std::string>{"layer.weight"});
+}
+
+// One module under two names: what one path may change, the other must not need.
+TEST(PackableWeights, SharedModule_IsLeftAlone) {
+  torch::jit::Module inner("shared");
+  inner.register_parameter("weight", seeded({8, 8}, 1), false);
+  inner.define("def forward(self, x):\n    return torch.linear(x, self.weight)\n");
+  torch::jit::Module outer("owner");
+  outer.register_module("a", inner);
+  outer.register_module("b", inner);
+  outer.define("def forward(self, x):\n    return self.a.forward(x) + self.b.weight[0]\n");
+  rewrite_graphs(outer);
+  EXPECT_TRUE(packable_weights(outer).empty());
 }
 
 }  // namespace
