@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 
@@ -130,7 +131,7 @@ void inspect_path(const std::string& what, const BundleChecks& checks, bool as_j
 
 // "99 %"; never "100 %" of what is not certain.
 std::string percent(double probability) {
-  const int rounded = std::min(99, static_cast<int>(100 * probability + 0.5));
+  const int rounded = std::min(99, static_cast<int>(std::lround(100 * probability)));
   return (rounded == 0 ? "<1" : std::to_string(rounded)) + " %";
 }
 

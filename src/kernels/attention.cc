@@ -58,8 +58,8 @@ bool flash_fits(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
 
 AttentionForm attention_form(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   if (q.scalar_type() != at::kBFloat16 || !q.device().is_cpu()) return AttentionForm::kSdpa;
-  static const bool has_flash = has_avx512_bf16();
-  if (has_flash && flash_fits(q, k, v)) return AttentionForm::kFlash;
+  static const bool kHasFlash = has_avx512_bf16();
+  if (kHasFlash && flash_fits(q, k, v)) return AttentionForm::kFlash;
   const std::int64_t keys = k.size(-2);
   const std::int64_t scores = q.numel() / std::max<std::int64_t>(1, q.size(-1)) * keys;
   const bool is_small = keys <= kManualMaxKeys && scores <= kManualMaxScores;

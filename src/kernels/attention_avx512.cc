@@ -197,7 +197,7 @@ void flash_pack(const FlashAttention& c, std::int64_t begin, std::int64_t end) {
 }
 
 void flash_attend(const FlashAttention& c, std::int64_t begin, std::int64_t end) {
-  Workspace w;
+  Workspace w;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   for (std::int64_t task = begin; task < end; ++task) {
     const std::int64_t head = task / c.query_blocks(), first = task % c.query_blocks() * kQueries;
     const std::int64_t rows = c.queries - first < kQueries ? c.queries - first : kQueries;

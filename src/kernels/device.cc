@@ -127,7 +127,7 @@ DeviceInfo describe_device(c10::Device device) {
   BW_CHECK(device.is_cuda() && device.has_index());
   const CudaDriver driver;
   const int count = driver.num_devices();
-  const int index = device.index();
+  const auto index = static_cast<int>(static_cast<unsigned char>(device.index()));
   if (count == 0) {
     missing(device,
             "NVIDIA's driver finds no device; nvidia-smi and $CUDA_VISIBLE_DEVICES tell more, "

@@ -26,13 +26,13 @@ std::optional<c10::TypedOperatorHandle<Signature>> find_operator(const char* nam
 }
 
 const std::optional<c10::TypedOperatorHandle<Reorder>>& reorder_operator() {
-  static const auto found = find_operator<Reorder>("mkldnn::_reorder_linear_weight");
-  return found;
+  static const auto kFound = find_operator<Reorder>("mkldnn::_reorder_linear_weight");
+  return kFound;
 }
 
 const std::optional<c10::TypedOperatorHandle<Pointwise>>& pointwise_operator() {
-  static const auto found = find_operator<Pointwise>("mkldnn::_linear_pointwise");
-  return found;
+  static const auto kFound = find_operator<Pointwise>("mkldnn::_linear_pointwise");
+  return kFound;
 }
 
 bool can_pack(at::ScalarType dtype) {

@@ -106,9 +106,9 @@ void register_operators() {}
 
 at::Tensor attention_operator(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   using Attention = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&);
-  static const auto found =
+  static const auto kFound =
       c10::Dispatcher::singleton().findSchemaOrThrow("bw::attention", "").typed<Attention>();
-  return found.call(q, k, v);
+  return kFound.call(q, k, v);
 }
 
 }  // namespace bw

@@ -9,7 +9,7 @@ at::Tensor normed(const at::Tensor& x, const QkNormRope& how) {
   const bool over_row = how.span == NormSpan::kRow;
   const std::vector<std::int64_t> axes =
       over_row ? std::vector<std::int64_t>{1, 3} : std::vector<std::int64_t>{-1};
-  const at::Tensor y = x * at::rsqrt(x.square().mean(axes, /*keepdim=*/true) + how.eps);
+  at::Tensor y = x * at::rsqrt(x.square().mean(axes, /*keepdim=*/true) + how.eps);
   if (!how.weight) return y;
   const at::Tensor weight = how.weight->to(at::kFloat);
   return y * (over_row ? weight.view({x.size(1), 1, x.size(3)}) : weight);

@@ -7,7 +7,6 @@
 #include <cstdint>
 
 namespace bw {
-namespace {
 
 constexpr std::int64_t kLanes = 16;
 using Lanes = float __attribute__((vector_size(64)));
@@ -142,5 +141,4 @@ BW_INLINE Lanes gelu_erf(Lanes x) {
   return x * select(x > Lanes{}, 1.0F - tail, tail);
 }
 
-}  // namespace
 }  // namespace bw

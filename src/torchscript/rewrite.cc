@@ -31,12 +31,12 @@ struct OperatorRewrites {
 };
 
 const std::vector<OperatorRewrites>& table() {
-  static const std::vector<OperatorRewrites> all = {
+  static const std::vector<OperatorRewrites> kAll = {
 #define BW_REWRITE(name) {#name, name##_rewrites()},
 #include "torchscript/rewrites.inc"
 #undef BW_REWRITE
   };
-  return all;
+  return kAll;
 }
 
 template <typename Visit>
@@ -133,7 +133,8 @@ std::string attribute_path(const Value* value, const Value* self) {
   while (value != self) {
     const Node* node = value->node();
     if (node->kind() != c10::prim::GetAttr) return {};
-    path = node->s(c10::attr::name) + (path.empty() ? "" : "." + path);
+    if (!path.empty()) path.insert(0, ".");
+    path.insert(0, node->s(c10::attr::name));
     value = node->input(0);
   }
   return path;
