@@ -128,12 +128,13 @@ struct RopeArguments {
 };
 
 bool is_plain_rope(const at::Tensor& x, const QkNormRope& how) {
-  if (x.layout() != at::kStrided || !element_of(x) || x.stride(3) != 1) return false;
-  if (how.weight &&
-      how.weight->numel() != (how.span == NormSpan::kRow ? x.size(1) : 1) * x.size(3)) {
+  if (x.dim() != 4 || x.layout() != at::kStrided || !element_of(x) || x.stride(3) != 1) {
     return false;
   }
+  const std::int64_t span = (how.span == NormSpan::kRow ? x.size(1) : 1) * x.size(3);
+  if (how.weight && (how.weight->dim() != 1 || how.weight->size(0) != span)) return false;
   if (how.pairs == RopePairs::kNone) return true;
+  if (how.cos->dim() != 4) return false;
   const std::int64_t entries = how.cos->size(0);
   const std::vector<std::int64_t> wanted = {entries, 1, x.size(2), x.size(3) / 2};
   return x.size(3) % 2 == 0 && (entries == 1 || entries == x.size(0)) &&
@@ -163,7 +164,8 @@ QkNormRopeCall rope_call(const at::Tensor& x, const at::Tensor& y, const RopeArg
 at::Tensor qk_norm_rope_op(const at::Tensor& given, const Optional& weight, double eps,
                            const Optional& cos, const Optional& sin, std::int64_t span,
                            std::int64_t pairs, bool promote) {
-  TORCH_CHECK(given.dim() == 4, "qk_norm_rope takes [batch,heads,tokens,dim], got ", given.sizes());
+  TORCH_CHECK(given.dim() == 4 || static_cast<NormSpan>(span) == NormSpan::kHead,
+              "a norm over rows takes [batch,heads,tokens,dim], got ", given.sizes());
   const c10::cuda::CUDAGuard guard(given.device());
   const at::Tensor x = in_result_type(given, promote, {&weight, &cos, &sin});
   RopeArguments arguments;
@@ -176,7 +178,7 @@ at::Tensor qk_norm_rope_op(const at::Tensor& given, const Optional& weight, doub
   const QkNormRope& how = arguments.how;
   if (!is_plain_rope(x, how)) return qk_norm_rope_ref(x, how);
   arguments.type = common_type({&weight, &cos, &sin});
-  if (weight) arguments.weight = row_parameter(weight->flatten(), arguments.type, weight->numel());
+  if (weight) arguments.weight = row_parameter(weight, arguments.type, weight->numel());
   if (how.pairs != RopePairs::kNone) {
     arguments.cos = cos->to(arguments.type).contiguous();
     arguments.sin = sin->to(arguments.type).contiguous();
