@@ -71,15 +71,15 @@ TextEncoder::TextEncoder(const Manifest& manifest, const Execution& execution,
     constexpr ArgumentSpec kText{"text", ValueKind::kTensor};
     attributes = find_method(module, {"attributes", {kText}, ValueKind::kTuple}, place);
   }
-  impl_.reset(new Impl{
-      .tokenizer = std::move(tokenizer),
-      .pipeline = *manifest.text,
-      .expected = {1, manifest.text_tokens, manifest.text_dim},
-      .dtype = execution.dtype,
-      .device = execution.device(),
-      .place = place,
-      .forward = find_method(module, {"forward", {kIds, kMask}, ValueKind::kTensor}, place),
-      .attributes = std::move(attributes)});
+  impl_ = std::make_unique<const Impl>(
+      Impl{.tokenizer = std::move(tokenizer),
+           .pipeline = *manifest.text,
+           .expected = {1, manifest.text_tokens, manifest.text_dim},
+           .dtype = execution.dtype,
+           .device = execution.device(),
+           .place = place,
+           .forward = find_method(module, {"forward", {kIds, kMask}, ValueKind::kTensor}, place),
+           .attributes = std::move(attributes)});
 }
 
 TextEncoder::~TextEncoder() = default;

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <tuple>
+
 #include "base/check.h"
 #include "bundle/prompt_words.h"
 
@@ -19,10 +21,10 @@ Json value_to_json(const AttributeValue& value) {
 AttributeReading read_attribute(const PromptAttribute& attribute, const at::Tensor& logits) {
   const c10::InferenceMode guard;
   BW_CHECK(logits.dim() == 1 && logits.size(0) == std::ssize(attribute.classes) + 1);
-  const auto [probabilities, classes] = logits.to(at::kDouble).softmax(0).topk(2);
+  const auto best = logits.to(at::kDouble).softmax(0).topk(2);  // probabilities, classes
   const auto value = [&](std::int64_t rank) {
-    const auto index = static_cast<std::size_t>(classes[rank].item<std::int64_t>());
-    AttributeValue result{std::nullopt, probabilities[rank].item<double>()};
+    const auto index = static_cast<std::size_t>(std::get<1>(best)[rank].item<std::int64_t>());
+    AttributeValue result{std::nullopt, std::get<0>(best)[rank].item<double>()};
     if (index < attribute.classes.size()) result.value = attribute.classes[index];
     return result;
   };
