@@ -19,7 +19,7 @@ at::Tensor DeviceCopies::get(const at::Tensor& mapped, at::ScalarType dtype) {
   const auto found = copies_.find(key);
   if (found != copies_.end() && found->second.sizes() == mapped.sizes()) return found->second;
   // Converted there, where it costs nothing.
-  const at::Tensor copy = (device_.is_cuda() ? upload(mapped) : mapped.to(device_)).to(dtype);
+  at::Tensor copy = (device_.is_cuda() ? upload(mapped) : mapped.to(device_)).to(dtype);
   copies_.insert_or_assign(key, copy);
   return copy;
 }
