@@ -129,13 +129,15 @@ void apply(const Rewrite& rewrite, std::shared_ptr<Graph>& graph) {
 
 // "a.b.weight" of a value that is read from the module itself; empty for any other.
 std::string attribute_path(const Value* value, const Value* self) {
+  std::vector<std::string> names;
+  for (; value != self; value = value->node()->input(0)) {
+    if (value->node()->kind() != c10::prim::GetAttr) return {};
+    names.push_back(value->node()->s(c10::attr::name));
+  }
   std::string path;
-  while (value != self) {
-    const Node* node = value->node();
-    if (node->kind() != c10::prim::GetAttr) return {};
-    if (!path.empty()) path.insert(0, ".");
-    path.insert(0, node->s(c10::attr::name));
-    value = node->input(0);
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    if (!path.empty()) path += '.';
+    path += *name;
   }
   return path;
 }
