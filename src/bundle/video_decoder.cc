@@ -54,7 +54,7 @@ VideoDecoder::VideoDecoder(const Manifest& manifest, const Execution& execution,
   CodeLibrary code(manifest, execution, weights);
   const std::string place = code.place(manifest.decoder);
   const torch::jit::Module module = code.bound(manifest.decoder, "");
-  impl_.reset(new Impl{
+  impl_ = std::make_unique<const Impl>(Impl{
       .geometry = manifest.latent,
       .dtype = execution.dtype,
       .device = execution.device(),

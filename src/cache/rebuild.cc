@@ -49,6 +49,7 @@ Rebuild Rebuild::parse(std::string_view text, const Origin& origin) {
     if (rebuild.order_ > 0) return rebuild;
   }
   std::vector<std::string> known;
+  known.reserve(std::size(kRules) + 1);
   for (const Rule& rule : kRules) known.emplace_back(rule.name);
   known.emplace_back("taylor:1");
   reject(origin, std::string("must be ")
