@@ -22,7 +22,10 @@ class Binder {
       const std::string& name = type->getAttributeName(i);
       const c10::IValue value = module.attr(name);
       if (value.isModule()) {
-        bind(value.toModule(), path + name + ".");
+        std::string inner = path;
+        inner += name;
+        inner += '.';
+        bind(value.toModule(), inner);
       } else if (value.isTensor() && value.toTensor().is_meta()) {
         const at::Tensor found = weight(binding_.prefix + path + name, value.toTensor());
         const bool is_prepared = binding_.prepared.contains(path + name);
