@@ -19,17 +19,6 @@ void run(const ActivateRange& call, const at::Tensor& x, std::int64_t count) {
 
 }  // namespace
 
-at::Tensor activate_ref(const at::Tensor& x, Activation activation) {
-  if (activation == Activation::kNone) return x;
-  return at::gelu(x.to(at::kFloat), activation == Activation::kGeluTanh ? "tanh" : "none")
-      .to(x.scalar_type());
-}
-
-at::Tensor gated_activation_ref(const at::Tensor& x, Activation activation) {
-  const std::vector<at::Tensor> halves = at::chunk(x.to(at::kFloat), 2, -1);
-  return (halves[0] * activate_ref(halves[1], activation)).to(x.scalar_type());
-}
-
 at::Tensor activate(const at::Tensor& x, Activation activation) {
   if (activation == Activation::kNone || !fits(x)) return activate_ref(x, activation);
   at::Tensor y = at::empty_like(x);

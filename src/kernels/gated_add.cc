@@ -7,20 +7,10 @@
 
 namespace bw {
 
-at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
-                         const at::Tensor& gate) {
-  return (hidden.to(at::kFloat) + output.to(at::kFloat) * gate.to(at::kFloat))
-      .to(hidden.scalar_type());
-}
-
-bool gated_add_fits(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
-  return has_rows(hidden) && has_rows(output) && hidden.sizes() == output.sizes() &&
-         hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
-         is_row_parameter(gate, hidden.size(0), hidden.size(2));
-}
-
 at::Tensor gated_add(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
-  if (!gated_add_fits(hidden, output, gate)) return gated_add_ref(hidden, output, gate);
+  if (!hidden.device().is_cpu() || !gated_add_fits(hidden, output, gate)) {
+    return gated_add_ref(hidden, output, gate);
+  }
   const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
   const RowParameter gates = row_parameter(gate, gate.scalar_type(), dim);
   at::Tensor y = at::empty({batch, rows, dim}, hidden.options());

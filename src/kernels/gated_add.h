@@ -13,7 +13,7 @@ namespace bw {
 [[nodiscard]] at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
                                        const at::Tensor& gate);
 
-// Whether the fast path takes them.
+// Whether a kernel takes them, on any device.
 [[nodiscard]] bool gated_add_fits(const at::Tensor& hidden, const at::Tensor& output,
                                   const at::Tensor& gate);
 

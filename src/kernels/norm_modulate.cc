@@ -7,22 +7,11 @@
 
 namespace bw {
 
-namespace {
-
-bool fits(const at::Tensor& x, const Affine& affine, const ShiftScale& modulation) {
-  if (!has_rows(x)) return false;
-  for (const auto* parameter :
-       {&affine.weight, &affine.bias, &modulation.shift, &modulation.scale}) {
-    if (!is_row_parameter(*parameter, x.size(0), x.size(2))) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 at::Tensor norm_modulate(const at::Tensor& x, const Affine& affine, const ShiftScale& modulation,
                          double eps) {
-  if (!fits(x, affine, modulation)) return norm_modulate_ref(x, affine, modulation, eps);
+  if (!x.device().is_cpu() || !norm_modulate_fits(x, affine, modulation)) {
+    return norm_modulate_ref(x, affine, modulation, eps);
+  }
   const std::int64_t batch = x.size(0), rows = x.size(1), dim = x.size(2);
   const at::ScalarType type =
       common_type({&affine.weight, &affine.bias, &modulation.shift, &modulation.scale});

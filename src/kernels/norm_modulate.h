@@ -28,4 +28,8 @@ struct ShiftScale {
 [[nodiscard]] at::Tensor norm_modulate_ref(const at::Tensor& x, const Affine& affine,
                                            const ShiftScale& modulation, double eps);
 
+// Whether a kernel takes them, on any device.
+[[nodiscard]] bool norm_modulate_fits(const at::Tensor& x, const Affine& affine,
+                                      const ShiftScale& modulation);
+
 }  // namespace bw

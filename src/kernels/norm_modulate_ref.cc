@@ -1,8 +1,18 @@
 #include <ATen/ATen.h>
 
 #include "kernels/norm_modulate.h"
+#include "kernels/simd_tensor.h"
 
 namespace bw {
+
+bool norm_modulate_fits(const at::Tensor& x, const Affine& affine, const ShiftScale& modulation) {
+  if (!has_rows(x)) return false;
+  for (const auto* parameter :
+       {&affine.weight, &affine.bias, &modulation.shift, &modulation.scale}) {
+    if (!is_row_parameter(*parameter, x.size(0), x.size(2))) return false;
+  }
+  return true;
+}
 
 at::Tensor norm_modulate_ref(const at::Tensor& x, const Affine& affine,
                              const ShiftScale& modulation, double eps) {

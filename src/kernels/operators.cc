@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/native/TypeProperties.h>
 #include <torch/library.h>
 
 #include "kernels/activation.h"
@@ -11,24 +10,12 @@
 #include "kernels/linear.h"
 #include "kernels/norm_modulate.h"
 #include "kernels/qk_norm_rope.h"
+#include "kernels/simd_tensor.h"
 
 namespace bw {
 namespace {
 
 using Optional = std::optional<at::Tensor>;
-
-// With `promote` a result has the type that plain arithmetic on the arguments would have, without
-// it that of x.
-at::Tensor in_result_type(const at::Tensor& x, bool promote,
-                          std::initializer_list<const Optional*> others) {
-  if (!promote) return x;
-  at::native::ResultTypeState state;
-  state = at::native::update_result_type_state(x, state);
-  for (const Optional* other : others) {
-    if (*other) state = at::native::update_result_type_state(**other, state);
-  }
-  return x.to(at::native::result_type(state));
-}
 
 at::Tensor norm_modulate_op(const at::Tensor& x, const Optional& weight, const Optional& bias,
                             const Optional& shift, const Optional& scale, double eps,
@@ -75,9 +62,8 @@ at::Tensor attention_op(const at::Tensor& q, const at::Tensor& k, const at::Tens
 // Enumerations travel as their numbers. Every operator is pure: no argument is changed or returned.
 TORCH_LIBRARY(bw, library) {
   library.def(
-      "norm_modulate(Tensor x, Tensor? weight, Tensor? bias, Tensor? shift, Tensor? scale, float "
-      "eps, "
-      "bool promote) -> Tensor");
+      "norm_modulate(Tensor x, Tensor? weight, Tensor? bias, Tensor? shift, Tensor? scale, "
+      "float eps, bool promote) -> Tensor");
   library.def("gated_add(Tensor hidden, Tensor output, Tensor gate, bool promote) -> Tensor");
   library.def(
       "qk_norm_rope(Tensor x, Tensor? weight, float eps, Tensor? cos, Tensor? sin, int span, "

@@ -23,24 +23,10 @@ Tables tables(const std::optional<at::Tensor>& tensor, at::ScalarType type) {
   return {tensor->to(type).contiguous()};
 }
 
-bool fits(const at::Tensor& x, const QkNormRope& how) {
-  if (!x.device().is_cpu() || x.dim() != 4 || !element_of(x) || x.stride(3) != 1) return false;
-  const std::int64_t span = (how.span == NormSpan::kRow ? x.size(1) : 1) * x.size(3);
-  if (how.weight && (how.weight->dim() != 1 || how.weight->size(0) != span)) return false;
-  if (how.pairs == RopePairs::kNone) return true;
-  if (how.cos->dim() != 4) return false;
-  const std::int64_t entries = how.cos->size(0);
-  const std::vector<std::int64_t> wanted = {entries, 1, x.size(2), x.size(3) / 2};
-  return x.size(3) % 2 == 0 && (entries == 1 || entries == x.size(0)) &&
-         how.cos->sizes() == at::IntArrayRef(wanted) && how.sin->sizes() == how.cos->sizes();
-}
-
 }  // namespace
 
 at::Tensor qk_norm_rope(const at::Tensor& x, const QkNormRope& how) {
-  TORCH_CHECK(x.dim() == 4 || how.span == NormSpan::kHead,
-              "a norm over rows takes [batch,heads,tokens,dim], got ", x.sizes());
-  if (!fits(x, how)) return qk_norm_rope_ref(x, how);
+  if (!x.device().is_cpu() || !qk_norm_rope_fits(x, how)) return qk_norm_rope_ref(x, how);
   const std::int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), dim = x.size(3);
   const bool over_row = how.span == NormSpan::kRow;
   const at::ScalarType type = common_type({&how.weight, &how.cos, &how.sin});

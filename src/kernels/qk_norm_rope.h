@@ -36,4 +36,7 @@ struct QkNormRope {
 [[nodiscard]] at::Tensor qk_norm_rope(const at::Tensor& x, const QkNormRope& how);
 [[nodiscard]] at::Tensor qk_norm_rope_ref(const at::Tensor& x, const QkNormRope& how);
 
+// Whether a kernel takes them, on any device.
+[[nodiscard]] bool qk_norm_rope_fits(const at::Tensor& x, const QkNormRope& how);
+
 }  // namespace bw

@@ -1,6 +1,7 @@
 #include "kernels/simd_tensor.h"
 
 #include <ATen/ATen.h>
+#include <ATen/native/TypeProperties.h>
 
 #include <algorithm>
 
@@ -17,8 +18,8 @@ std::optional<Element> element_of(const at::Tensor& tensor) {
 }
 
 bool has_rows(const at::Tensor& tensor) {
-  return tensor.device().is_cpu() && tensor.layout() == at::kStrided && tensor.dim() == 3 &&
-         element_of(tensor) && tensor.stride(2) == 1;
+  return tensor.layout() == at::kStrided && tensor.dim() == 3 && element_of(tensor) &&
+         tensor.stride(2) == 1;
 }
 
 const void* RowParameter::at(std::int64_t batch) const {
@@ -51,6 +52,17 @@ at::ScalarType common_type(std::initializer_list<const std::optional<at::Tensor>
     common = type;
   }
   return common.value_or(at::kFloat);
+}
+
+at::Tensor in_result_type(const at::Tensor& x, bool promote,
+                          std::initializer_list<const std::optional<at::Tensor>*> others) {
+  if (!promote) return x;
+  at::native::ResultTypeState state;
+  state = at::native::update_result_type_state(x, state);
+  for (const std::optional<at::Tensor>* other : others) {
+    if (*other) state = at::native::update_result_type_state(**other, state);
+  }
+  return x.to(at::native::result_type(state));
 }
 
 std::int64_t row_grain(std::int64_t elements_per_row) {

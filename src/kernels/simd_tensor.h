@@ -1,4 +1,4 @@
-// Tensors as the row-wise kernels of simd.h want them. Read norm_modulate.cc for a use.
+// Tensors as row-wise kernels want them, on any device. Read norm_modulate.cc for a use.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,7 +14,7 @@ namespace bw {
 [[nodiscard]] std::optional<Element> element_of(at::ScalarType type);
 [[nodiscard]] std::optional<Element> element_of(const at::Tensor& tensor);
 
-// A CPU tensor [B,N,D] of a fitting type, D contiguous.
+// [B,N,D] of a fitting type, D contiguous.
 [[nodiscard]] bool has_rows(const at::Tensor& tensor);
 
 // A parameter that is the same for all rows of a batch entry: [D], [1,D], [1,1,D] or [B,1,D].
@@ -36,6 +36,12 @@ struct RowParameter {
 // The type that the parameters of one call are read in: their own when they agree, else f32.
 [[nodiscard]] at::ScalarType common_type(
     std::initializer_list<const std::optional<at::Tensor>*> parameters);
+
+// With `promote` x in the type that plain arithmetic on it and the others would give, without it x
+// as it is.
+[[nodiscard]] at::Tensor in_result_type(
+    const at::Tensor& x, bool promote,
+    std::initializer_list<const std::optional<at::Tensor>*> others);
 
 // How many rows of this many elements are worth a task of their own.
 [[nodiscard]] std::int64_t row_grain(std::int64_t elements_per_row);

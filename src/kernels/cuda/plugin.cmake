@@ -14,7 +14,8 @@ if(BW_HAVE_CUDA)
   set(kernels "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
   add_library(bwcache_cuda SHARED
     "${CMAKE_CURRENT_LIST_DIR}/torch_operators.cc" "${CMAKE_CURRENT_LIST_DIR}/launch.cc"
-    "${kernels}/simd_tensor.cc" "${kernels}/norm_modulate_ref.cc" "${kernels}/qk_norm_rope_ref.cc"
+    "${kernels}/simd_tensor.cc" "${kernels}/activation_ref.cc" "${kernels}/gated_add_ref.cc"
+    "${kernels}/norm_modulate_ref.cc" "${kernels}/qk_norm_rope_ref.cc"
     $<TARGET_OBJECTS:bw_cuda_kernels>)
   string(REGEX MATCHALL "[0-9]+" lowest "${CMAKE_CUDA_ARCHITECTURES}")
   list(SORT lowest COMPARE NATURAL)

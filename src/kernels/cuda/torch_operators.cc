@@ -11,6 +11,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/cuda/calls.h"
+#include "kernels/gated_add.h"
 #include "kernels/norm_modulate.h"
 #include "kernels/qk_norm_rope.h"
 #include "kernels/simd_tensor.h"
@@ -26,33 +27,14 @@ Stream stream_of(const at::Tensor& tensor) {
 
 void check(int status) { C10_CUDA_CHECK(static_cast<cudaError_t>(status)); }
 
-bool is_rows(const at::Tensor& x) {
-  return x.is_cuda() && x.layout() == at::kStrided && x.dim() == 3 && element_of(x) &&
-         x.stride(2) == 1;
-}
-
-// With `promote` a result has the type that plain arithmetic on the arguments would have.
-at::Tensor in_result_type(const at::Tensor& x, bool promote,
-                          std::initializer_list<const Optional*> others) {
-  if (!promote) return x;
-  at::ScalarType type = x.scalar_type();
-  for (const Optional* other : others) {
-    if (*other) type = c10::promoteTypes(type, (*other)->scalar_type());
-  }
-  return x.to(type);
-}
-
 at::Tensor norm_modulate_op(const at::Tensor& given, const Optional& weight, const Optional& bias,
                             const Optional& shift, const Optional& scale, double eps,
                             bool promote) {
   const c10::cuda::CUDAGuard guard(given.device());
   const at::Tensor x = in_result_type(given, promote, {&shift, &scale});
   const auto reference = [&] { return norm_modulate_ref(x, {weight, bias}, {shift, scale}, eps); };
-  if (!is_rows(x)) return reference();
+  if (!norm_modulate_fits(x, {weight, bias}, {shift, scale})) return reference();
   const std::int64_t batch = x.size(0), rows = x.size(1), dim = x.size(2);
-  for (const Optional* parameter : {&weight, &bias, &shift, &scale}) {
-    if (!is_row_parameter(*parameter, batch, dim)) return reference();
-  }
   const at::ScalarType type = common_type({&weight, &bias, &shift, &scale});
   const RowParameter w = row_parameter(weight, type, dim), b = row_parameter(bias, type, dim),
                      add = row_parameter(shift, type, dim), mul = row_parameter(scale, type, dim);
@@ -79,24 +61,14 @@ at::Tensor norm_modulate_op(const at::Tensor& given, const Optional& weight, con
   return y;
 }
 
-bool is_plain_sum(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {
-  return is_rows(hidden) && is_rows(output) && hidden.sizes() == output.sizes() &&
-         hidden.scalar_type() == output.scalar_type() && element_of(gate) &&
-         is_row_parameter(gate, hidden.size(0), hidden.size(2));
-}
-
 at::Tensor gated_add_op(const at::Tensor& given, const at::Tensor& output, const at::Tensor& gate,
                         bool promote) {
   const c10::cuda::CUDAGuard guard(given.device());
   // Graphs have other sums of a product; those keep their arithmetic.
-  if (promote && !is_plain_sum(given, output, gate)) return given + gate * output;
+  if (promote && !gated_add_fits(given, output, gate)) return given + gate * output;
   const Optional others[] = {output, gate};
   const at::Tensor hidden = in_result_type(given, promote, {&others[0], &others[1]});
-  const auto reference = [&] {
-    return (hidden.to(at::kFloat) + output.to(at::kFloat) * gate.to(at::kFloat))
-        .to(hidden.scalar_type());
-  };
-  if (!is_plain_sum(hidden, output, gate)) return reference();
+  if (!gated_add_fits(hidden, output, gate)) return gated_add_ref(hidden, output, gate);
   const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
   const RowParameter gates = row_parameter(gate, gate.scalar_type(), dim);
   at::Tensor y = at::empty({batch, rows, dim}, hidden.options());
@@ -111,7 +83,7 @@ at::Tensor gated_add_op(const at::Tensor& given, const at::Tensor& output, const
                           .gate_stride = gates.batch_stride,
                           .rows = rows,
                           .dim = dim};
-  if (!fits(row_shape(call, batch))) return reference();
+  if (!fits(row_shape(call, batch))) return gated_add_ref(hidden, output, gate);
   const int width = load_width(*element_of(hidden), {call.hidden, call.output, call.gate},
                                {dim, call.hidden_batch_stride, call.hidden_row_stride,
                                 call.output_batch_stride, call.output_row_stride});
@@ -126,20 +98,6 @@ struct RopeArguments {
   at::Tensor cos;
   at::Tensor sin;
 };
-
-bool is_plain_rope(const at::Tensor& x, const QkNormRope& how) {
-  if (x.dim() != 4 || x.layout() != at::kStrided || !element_of(x) || x.stride(3) != 1) {
-    return false;
-  }
-  const std::int64_t span = (how.span == NormSpan::kRow ? x.size(1) : 1) * x.size(3);
-  if (how.weight && (how.weight->dim() != 1 || how.weight->size(0) != span)) return false;
-  if (how.pairs == RopePairs::kNone) return true;
-  if (how.cos->dim() != 4) return false;
-  const std::int64_t entries = how.cos->size(0);
-  const std::vector<std::int64_t> wanted = {entries, 1, x.size(2), x.size(3) / 2};
-  return x.size(3) % 2 == 0 && (entries == 1 || entries == x.size(0)) &&
-         how.cos->sizes() == at::IntArrayRef(wanted) && how.sin->sizes() == how.cos->sizes();
-}
 
 QkNormRopeCall rope_call(const at::Tensor& x, const at::Tensor& y, const RopeArguments& given) {
   const bool has_tables = given.how.pairs != RopePairs::kNone;
@@ -164,8 +122,6 @@ QkNormRopeCall rope_call(const at::Tensor& x, const at::Tensor& y, const RopeArg
 at::Tensor qk_norm_rope_op(const at::Tensor& given, const Optional& weight, double eps,
                            const Optional& cos, const Optional& sin, std::int64_t span,
                            std::int64_t pairs, bool promote) {
-  TORCH_CHECK(given.dim() == 4 || static_cast<NormSpan>(span) == NormSpan::kHead,
-              "a norm over rows takes [batch,heads,tokens,dim], got ", given.sizes());
   const c10::cuda::CUDAGuard guard(given.device());
   const at::Tensor x = in_result_type(given, promote, {&weight, &cos, &sin});
   RopeArguments arguments;
@@ -176,7 +132,7 @@ at::Tensor qk_norm_rope_op(const at::Tensor& given, const Optional& weight, doub
                    .cos = cos,
                    .sin = sin};
   const QkNormRope& how = arguments.how;
-  if (!is_plain_rope(x, how)) return qk_norm_rope_ref(x, how);
+  if (!qk_norm_rope_fits(x, how)) return qk_norm_rope_ref(x, how);
   arguments.type = common_type({&weight, &cos, &sin});
   if (weight) arguments.weight = row_parameter(weight, arguments.type, weight->numel());
   if (how.pairs != RopePairs::kNone) {
@@ -193,14 +149,9 @@ at::Tensor qk_norm_rope_op(const at::Tensor& given, const Optional& weight, doub
   return y;
 }
 
-const char* gelu_form(Activation activation) {
-  return activation == Activation::kGeluTanh ? "tanh" : "none";
-}
-
 at::Tensor activate_op(const at::Tensor& x, Activation activation) {
-  if (activation == Activation::kNone) return x;
-  if (!element_of(x) || !x.is_contiguous()) {
-    return at::gelu(x.to(at::kFloat), gelu_form(activation)).to(x.scalar_type());
+  if (activation == Activation::kNone || !element_of(x) || !x.is_contiguous()) {
+    return activate_ref(x, activation);
   }
   at::Tensor y = at::empty_like(x);
   const ActivateCall call{.x = x.const_data_ptr(),
@@ -228,8 +179,7 @@ at::Tensor gated_activation_op(const at::Tensor& x, std::int64_t number) {
   sizes.back() /= 2;
   const std::int64_t dim = sizes.back(), rows = dim == 0 ? 0 : x.numel() / (2 * dim);
   if (!element_of(x) || !x.is_contiguous() || !fits({rows, dim, false, 0})) {
-    const std::vector<at::Tensor> halves = at::chunk(x.to(at::kFloat), 2, -1);
-    return (halves[0] * at::gelu(halves[1], gelu_form(activation))).to(x.scalar_type());
+    return gated_activation_ref(x, activation);
   }
   at::Tensor y = at::empty(sizes, x.options());
   const ActivateCall call{.x = x.const_data_ptr(),
@@ -317,7 +267,7 @@ TORCH_LIBRARY_IMPL(bw, CUDA, library) {
   library.impl("attention", attention_op);
 }
 
-// Those that only a device has; kernels/device_operators.cc calls them.
+// Those that only a device has; kernels/combine.cc and relative_l1_batch.cc call them.
 TORCH_LIBRARY_FRAGMENT(bw, library) {
   library.def("combine(Tensor[] values, float[] weights) -> Tensor");
   library.def("relative_l1_(Tensor a, Tensor b, Tensor(a!) sums, int row) -> ()");
