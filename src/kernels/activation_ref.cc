@@ -1,6 +1,6 @@
-#include "kernels/activation.h"
-
 #include <ATen/ATen.h>
+
+#include "kernels/activation.h"
 
 namespace bw {
 

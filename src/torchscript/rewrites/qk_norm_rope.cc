@@ -8,26 +8,16 @@
 namespace bw {
 namespace {
 
-bool is_uncast_head_norm(const MatchedValues& match) {
+bool is_head_norm(const MatchedValues& match) {
   return match.is_number("two", 2) && match.is_list("last", {-1}) && match.is_number("keep", 1) &&
          match.is_none("no_type") && match.is_number("alpha", 1) &&
          match.constant("eps").has_value();
-}
-
-bool is_head_norm(const MatchedValues& match) {
-  return match.is_number("f32", static_cast<double>(at::kFloat)) && is_uncast_head_norm(match);
 }
 
 bool are_halves(const MatchedValues& match) {
   return match.is_number("parts", 2) && match.is_number("axis", -1) &&
          match.is_number("axis2", -1) && match.is_number("alpha2", 1) &&
          match.is_number("alpha3", 1);
-}
-
-bool rotates_halves(const MatchedValues& match) { return is_head_norm(match) && are_halves(match); }
-
-bool rotates_uncast_halves(const MatchedValues& match) {
-  return is_uncast_head_norm(match) && are_halves(match);
 }
 
 // aten::rms_norm without eps takes that of its dtype.
@@ -45,16 +35,7 @@ bool rotates_neighbours(const MatchedValues& match) {
          match.is_number("alpha", 1) && match.is_number("alpha2", 1);
 }
 
-constexpr const char* kHalves = R"(
-graph(%x, %weight, %cos, %sin, %f32, %type, %no, %none, %two, %last, %keep, %no_type, %eps, %alpha, %parts, %axis, %axis2, %alpha2, %alpha3):
-  %wide = aten::to(%x, %f32, %no, %no, %none)
-  %square = aten::pow(%wide, %two)
-  %mean = aten::mean(%square, %last, %keep, %no_type)
-  %shifted = aten::add(%mean, %eps, %alpha)
-  %root = aten::rsqrt(%shifted)
-  %inverse = aten::to(%root, %type, %no, %no, %none)
-  %normed = aten::mul(%x, %inverse)
-  %weighted = aten::mul(%normed, %weight)
+constexpr const char* kRotation = R"(
   %halves : Tensor[] = aten::chunk(%weighted, %parts, %axis)
   %a : Tensor, %b : Tensor = prim::ListUnpack(%halves)
   %a_cos = aten::mul(%a, %cos)
@@ -67,86 +48,60 @@ graph(%x, %weight, %cos, %sin, %f32, %type, %no, %none, %two, %last, %keep, %no_
   %y = aten::cat(%both, %axis2)
   return (%y))";
 
-constexpr const char* kHalvesReplacement = R"(
-graph(%x, %weight, %cos, %sin, %f32, %type, %no, %none, %two, %last, %keep, %no_type, %eps, %alpha, %parts, %axis, %axis2, %alpha2, %alpha3):
-  %epsilon : float = aten::Float(%eps)
-  %span : int = prim::Constant[value=0]()
-  %pairs : int = prim::Constant[value=1]()
-  %promote : bool = prim::Constant[value=1]()
-  %y = bw::qk_norm_rope(%x, %weight, %epsilon, %cos, %sin, %span, %pairs, %promote)
-  return (%y))";
+// The norm over heads as models write it: with casts to float32 and back, or, traced in float32,
+// without; alone, or with the rotation that follows. The four forms differ in these parts alone.
+struct HeadForm {
+  bool has_casts = false;
+  bool has_rotation = false;
 
-constexpr const char* kHead = R"(
-graph(%x, %weight, %f32, %type, %no, %none, %two, %last, %keep, %no_type, %eps, %alpha):
-  %wide = aten::to(%x, %f32, %no, %no, %none)
-  %square = aten::pow(%wide, %two)
+  [[nodiscard]] std::string inputs() const {
+    std::string names = "graph(%x, %weight, %two, %last, %keep, %no_type, %eps, %alpha";
+    if (has_casts) names += ", %f32, %type, %no, %none";
+    if (has_rotation) names += ", %cos, %sin, %parts, %axis, %axis2, %alpha2, %alpha3";
+    return names + "):\n";
+  }
+
+  [[nodiscard]] std::string pattern() const {
+    std::string text = inputs();
+    if (has_casts) text += "  %wide = aten::to(%x, %f32, %no, %no, %none)\n";
+    text += has_casts ? "  %square = aten::pow(%wide, %two)" : "  %square = aten::pow(%x, %two)";
+    text += R"(
   %mean = aten::mean(%square, %last, %keep, %no_type)
   %shifted = aten::add(%mean, %eps, %alpha)
   %root = aten::rsqrt(%shifted)
-  %inverse = aten::to(%root, %type, %no, %no, %none)
-  %normed = aten::mul(%x, %inverse)
-  %y = aten::mul(%normed, %weight)
-  return (%y))";
-
-constexpr const char* kHeadReplacement = R"(
-graph(%x, %weight, %f32, %type, %no, %none, %two, %last, %keep, %no_type, %eps, %alpha):
-  %epsilon : float = aten::Float(%eps)
-  %absent : NoneType = prim::Constant()
-  %span : int = prim::Constant[value=0]()
-  %pairs : int = prim::Constant[value=0]()
-  %promote : bool = prim::Constant[value=1]()
-  %y = bw::qk_norm_rope(%x, %weight, %epsilon, %absent, %absent, %span, %pairs, %promote)
-  return (%y))";
-
-// A model traced in float32 has no casts.
-constexpr const char* kHalvesUncast = R"(
-graph(%x, %weight, %cos, %sin, %two, %last, %keep, %no_type, %eps, %alpha, %parts, %axis, %axis2, %alpha2, %alpha3):
-  %square = aten::pow(%x, %two)
-  %mean = aten::mean(%square, %last, %keep, %no_type)
-  %shifted = aten::add(%mean, %eps, %alpha)
-  %inverse = aten::rsqrt(%shifted)
-  %normed = aten::mul(%x, %inverse)
+)";
+    if (has_casts) text += "  %cast = aten::to(%root, %type, %no, %no, %none)\n";
+    text += has_casts ? "  %normed = aten::mul(%x, %cast)" : "  %normed = aten::mul(%x, %root)";
+    text += R"(
   %weighted = aten::mul(%normed, %weight)
-  %halves : Tensor[] = aten::chunk(%weighted, %parts, %axis)
-  %a : Tensor, %b : Tensor = prim::ListUnpack(%halves)
-  %a_cos = aten::mul(%a, %cos)
-  %b_sin = aten::mul(%b, %sin)
-  %first = aten::sub(%a_cos, %b_sin, %alpha2)
-  %a_sin = aten::mul(%a, %sin)
-  %b_cos = aten::mul(%b, %cos)
-  %second = aten::add(%a_sin, %b_cos, %alpha3)
-  %both : Tensor[] = prim::ListConstruct(%first, %second)
-  %y = aten::cat(%both, %axis2)
-  return (%y))";
+)";
+    return text + (has_rotation ? kRotation : "  return (%weighted)");
+  }
 
-constexpr const char* kHalvesUncastReplacement = R"(
-graph(%x, %weight, %cos, %sin, %two, %last, %keep, %no_type, %eps, %alpha, %parts, %axis, %axis2, %alpha2, %alpha3):
+  [[nodiscard]] std::string replacement() const {
+    std::string text = inputs();
+    text += has_rotation ? "  %pairs : int = prim::Constant[value=1]()\n"
+                         : "  %pairs : int = prim::Constant[value=0]()\n"
+                           "  %absent : NoneType = prim::Constant()\n";
+    text += R"(
   %epsilon : float = aten::Float(%eps)
   %span : int = prim::Constant[value=0]()
-  %pairs : int = prim::Constant[value=1]()
   %promote : bool = prim::Constant[value=1]()
-  %y = bw::qk_norm_rope(%x, %weight, %epsilon, %cos, %sin, %span, %pairs, %promote)
-  return (%y))";
+  %y = bw::qk_norm_rope(%x, %weight, %epsilon, )";
+    text += has_rotation ? "%cos, %sin" : "%absent, %absent";
+    return text + ", %span, %pairs, %promote)\n  return (%y)";
+  }
 
-constexpr const char* kHeadUncast = R"(
-graph(%x, %weight, %two, %last, %keep, %no_type, %eps, %alpha):
-  %square = aten::pow(%x, %two)
-  %mean = aten::mean(%square, %last, %keep, %no_type)
-  %shifted = aten::add(%mean, %eps, %alpha)
-  %inverse = aten::rsqrt(%shifted)
-  %normed = aten::mul(%x, %inverse)
-  %y = aten::mul(%normed, %weight)
-  return (%y))";
+  [[nodiscard]] bool accepts(const MatchedValues& match) const {
+    const bool is_cast = !has_casts || match.is_number("f32", static_cast<double>(at::kFloat));
+    return is_cast && is_head_norm(match) && (!has_rotation || are_halves(match));
+  }
 
-constexpr const char* kHeadUncastReplacement = R"(
-graph(%x, %weight, %two, %last, %keep, %no_type, %eps, %alpha):
-  %epsilon : float = aten::Float(%eps)
-  %absent : NoneType = prim::Constant()
-  %span : int = prim::Constant[value=0]()
-  %pairs : int = prim::Constant[value=0]()
-  %promote : bool = prim::Constant[value=1]()
-  %y = bw::qk_norm_rope(%x, %weight, %epsilon, %absent, %absent, %span, %pairs, %promote)
-  return (%y))";
+  [[nodiscard]] Rewrite rewrite() const {
+    return {pattern(), replacement(),
+            [form = *this](const MatchedValues& match) { return form.accepts(match); }};
+  }
+};
 
 constexpr const char* kNeighbours = R"(
 graph(%x, %shape, %weight, %eps, %axis, %heads, %first, %second, %last, %pair, %last2, %cos, %sin, %alpha, %alpha2, %last3, %before_last, %last4):
@@ -204,10 +159,13 @@ static_assert(static_cast<int>(RopePairs::kNone) == 0 &&
               static_cast<int>(RopePairs::kAdjacent) == 2);
 
 std::vector<Rewrite> qk_norm_rope_rewrites() {
-  return {{kHalves, kHalvesReplacement, rotates_halves},
-          {kHalvesUncast, kHalvesUncastReplacement, rotates_uncast_halves},
-          {kHead, kHeadReplacement, is_head_norm},
-          {kHeadUncast, kHeadUncastReplacement, is_uncast_head_norm},
+  const auto head = [](bool has_casts, bool has_rotation) {
+    return HeadForm{.has_casts = has_casts, .has_rotation = has_rotation}.rewrite();
+  };
+  return {head(true, true),
+          head(false, true),
+          head(true, false),
+          head(false, false),
           {kNeighbours, kNeighboursReplacement, rotates_neighbours},
           {kRow, kRowReplacement, is_row_norm}};
 }
