@@ -14,16 +14,30 @@ std::string dtype_name(at::ScalarType dtype) {
   return "float16";
 }
 
+namespace {
+
+// A failure to rewrite is the archive's, and there is a way around it.
+template <typename Work>
+auto rewriting(const std::string& place, const Work& work) {
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    throw InputError(place + ": its code cannot be rewritten to fused operators (" +
+                     error.what_without_backtrace() + "); --no-rewrite runs it as it is");
+  }
+}
+
+}  // namespace
+
 std::map<std::string, RewriteCounts> count_rewrites(const Manifest& manifest,
                                                     at::ScalarType dtype) {
   std::map<std::string, RewriteCounts> counts;
   for (const auto& [name, files] : manifest.code) {
     const auto found = files.find(dtype_name(dtype));
     if (found == files.end()) continue;
-    const HashedFile& archive = found->second;
-    const torch::jit::Module code =
-        load_archive({manifest.directory / archive.file, archive.sha256}, c10::Device(c10::kCPU));
-    counts[name] = rewrite_graphs(code);
+    const ArchiveFile archive{manifest.directory / found->second.file, found->second.sha256};
+    const torch::jit::Module code = load_archive(archive, c10::Device(c10::kCPU));
+    counts[name] = rewriting(archive.path.string(), [&] { return rewrite_graphs(code); });
   }
   return counts;
 }
@@ -49,31 +63,32 @@ const CodeLibrary::Code& CodeLibrary::code(const std::string& name) {
   const ArchiveFile request{manifest_.directory / archive.file, archive.sha256};
   Code loaded{load_archive(request, execution_.device()), {}};
   if (execution_.rewrite) {
-    try {
+    loaded.prepared = rewriting(place(name), [&] {
       rewrite_graphs(loaded.module);
-      loaded.prepared = packable_weights(loaded.module);
-    } catch (const c10::Error& error) {
-      throw InputError(place(name) + ": its code cannot be rewritten to fused operators (" +
-                       error.what_without_backtrace() + "); --no-rewrite runs it as it is");
-    }
+      return packable_weights(loaded.module);
+    });
   }
   return code_.emplace(name, std::move(loaded)).first->second;
 }
 
+torch::jit::Module CodeLibrary::bind(const std::string& name, const std::string& prefix,
+                                     WeightForm form) {
+  const Code& found = code(name);
+  return bind_weights(found.module, {weights_, prefix, found.prepared, form, execution_.copies},
+                      place(name));
+}
+
 torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string& prefix) {
-  const WeightBinding binding{weights_, prefix, code(name).prepared, WeightForm::kPacked,
-                              execution_.copies};
-  return bind_weights(code(name).module, binding, place(name));
+  return bind(name, prefix, WeightForm::kPacked);
 }
 
 torch::jit::Module CodeLibrary::bound_block(const std::string& name, const std::string& prefix) {
-  if (execution_.int8 && code(name).prepared.empty()) {
+  if (!execution_.int8) return bound(name, prefix);
+  if (code(name).prepared.empty()) {
     throw InputError(place(name) +
                      ": no linear layer of it can be kept in int8; leave --quantize out");
   }
-  const WeightForm form = execution_.int8 ? WeightForm::kInt8 : WeightForm::kPacked;
-  const WeightBinding binding{weights_, prefix, code(name).prepared, form, execution_.copies};
-  return bind_weights(code(name).module, binding, place(name));
+  return bind(name, prefix, WeightForm::kInt8);
 }
 
 }  // namespace bw

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bundle/manifest.h"
+#include "kernels/linear.h"
 #include "torchscript/device_copies.h"
 #include "torchscript/rewrite.h"
 #include "torchscript/safetensors.h"
@@ -53,6 +54,8 @@ class CodeLibrary {
 
   const HashedFile& file(const std::string& name) const;
   const Code& code(const std::string& name);
+  [[nodiscard]] torch::jit::Module bind(const std::string& name, const std::string& prefix,
+                                        WeightForm form);
 
   const Manifest& manifest_;
   Execution execution_;

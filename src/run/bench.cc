@@ -16,6 +16,7 @@
 #include "run/cache_setup.h"
 #include "run/environment.h"
 #include "run/generate.h"
+#include "run/statistics.h"
 
 namespace bw {
 namespace {
@@ -35,24 +36,6 @@ struct Clip {
   at::Tensor frames;  // uint8 [n,H,W,3]
   Report report;
 };
-
-class QuietObserver final : public Observer {
- public:
-  explicit QuietObserver(const Observer& outer) : outer_(outer) {}
-  void note(const std::string& /*message*/) override {}
-  void step(std::int64_t, std::int64_t, std::string_view) override {}
-  void frames(std::int64_t, std::int64_t) override {}
-  [[nodiscard]] bool stop_requested() const override { return outer_.stop_requested(); }
-
- private:
-  const Observer& outer_;
-};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 double mean(const std::vector<double>& values) {
   double sum = 0;

@@ -14,25 +14,22 @@
 #include "run/environment.h"
 #include "run/generate.h"
 #include "run/operator_costs.h"
+#include "run/statistics.h"
 
 namespace bw {
 namespace {
 
-// Passes everything on but the progress; forgets what was recorded when the first step is done.
-class StepObserver final : public Observer {
+// Forgets what was recorded when the first step is done.
+class RecordingObserver final : public QuietObserver {
  public:
-  StepObserver(const Observer& outer, OperatorRecorder* recorder)
-      : outer_(outer), recorder_(recorder) {}
-  void note(const std::string& /*message*/) override {}
+  RecordingObserver(const Observer& outer, OperatorRecorder& recorder)
+      : QuietObserver(outer), recorder_(recorder) {}
   void step(std::int64_t done, std::int64_t /*total*/, std::string_view /*what*/) override {
-    if (done == 1 && recorder_ != nullptr) recorder_->restart();
+    if (done == 1) recorder_.restart();
   }
-  void frames(std::int64_t, std::int64_t) override {}
-  [[nodiscard]] bool stop_requested() const override { return outer_.stop_requested(); }
 
  private:
-  const Observer& outer_;
-  OperatorRecorder* recorder_;
+  OperatorRecorder& recorder_;
 };
 
 template <typename Work>
@@ -63,11 +60,6 @@ double measure_bandwidth() {
   constexpr std::int64_t kBytes = std::int64_t{128} << 20;
   const at::Tensor from = at::ones({kBytes / 4}), to = at::empty_like(from);
   return 2.0 * static_cast<double>(kBytes) / best_seconds(7, [&] { to.copy_(from); });
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // Seconds of every step but the first.
@@ -105,11 +97,11 @@ Json profile(const Bundle& model, const Plan& plan, Observer& observer) {
                      "; the first is left out");
   }
   const c10::InferenceMode guard;
-  StepObserver silent(observer, nullptr);
-  (void)run(model, plan, silent);
-  const double step_seconds = median(run(model, plan, silent));
+  QuietObserver quiet(observer);
+  (void)run(model, plan, quiet);
+  const double step_seconds = median(run(model, plan, quiet));
   OperatorRecorder recorder;
-  StepObserver recording(observer, &recorder);
+  RecordingObserver recording(observer, recorder);
   const std::vector<double> observed = run(model, plan, recording);
   const auto steps = static_cast<double>(observed.size());
   double observed_sum = 0;

@@ -20,6 +20,19 @@ class Observer {
   [[nodiscard]] virtual bool stop_requested() const = 0;
 };
 
+// Says nothing; stops when the observer around it does. For runs that are measured.
+class QuietObserver : public Observer {
+ public:
+  explicit QuietObserver(const Observer& outer) : outer_(outer) {}
+  void note(const std::string& /*message*/) override {}
+  void step(std::int64_t /*done*/, std::int64_t /*total*/, std::string_view /*what*/) override {}
+  void frames(std::int64_t /*done*/, std::int64_t /*total*/) override {}
+  [[nodiscard]] bool stop_requested() const override { return outer_.stop_requested(); }
+
+ private:
+  const Observer& outer_;
+};
+
 // "auto" (a bar on a terminal, plain lines elsewhere), "bar", "plain", "json" (one object a line)
 // or "none". Stops on SIGINT and SIGTERM once install_signal_handlers() was called.
 [[nodiscard]] std::unique_ptr<Observer> make_observer(std::string_view mode);
