@@ -25,14 +25,39 @@ using torch::jit::Graph;
 using torch::jit::Node;
 using torch::jit::Value;
 
+// With the operators that its pattern names: a graph that lacks one of them need not be searched,
+// which spares most of the time (every search parses the pattern anew).
+struct Form {
+  Rewrite rewrite;
+  std::set<std::string> operators;
+};
+
 struct OperatorRewrites {
   std::string name;
-  std::vector<Rewrite> forms;
+  std::vector<Form> forms;
 };
+
+std::set<std::string> operators_in(const std::string& pattern) {
+  std::set<std::string> names;
+  for (std::size_t at = pattern.find("aten::"); at != std::string::npos;
+       at = pattern.find("aten::", at + 1)) {
+    names.insert(pattern.substr(at, pattern.find('(', at) - at));
+  }
+  return names;
+}
+
+std::vector<Form> with_operators(std::vector<Rewrite> rewrites) {
+  std::vector<Form> forms;
+  for (Rewrite& rewrite : rewrites) {
+    std::set<std::string> operators = operators_in(rewrite.pattern);
+    forms.push_back({std::move(rewrite), std::move(operators)});
+  }
+  return forms;
+}
 
 const std::vector<OperatorRewrites>& table() {
   static const std::vector<OperatorRewrites> kAll = {
-#define BW_REWRITE(name) {#name, name##_rewrites()},
+#define BW_REWRITE(name) {#name, with_operators(name##_rewrites())},
 #include "torchscript/rewrites.inc"
 #undef BW_REWRITE
   };
@@ -205,8 +230,14 @@ RewriteCounts rewrite_graphs(const torch::jit::Module& code) {
     torch::jit::toGraphFunction(method.function()).clear_optimized_graphs();
     if (changes_tensors(*graph)) continue;
     drop_idle_nodes(*graph);
+    // No rewrite brings in what a later pattern looks for, so once is enough.
+    std::set<std::string> present;
+    for_each_node(graph->block(),
+                  [&](const Node* node) { present.insert(node->kind().toQualString()); });
     for (const OperatorRewrites& op : table()) {
-      for (const Rewrite& form : op.forms) apply(form, graph);
+      for (const Form& form : op.forms) {
+        if (std::ranges::includes(present, form.operators)) apply(form.rewrite, graph);
+      }
     }
     torch::jit::ConstantPropagation(graph);
     torch::jit::EliminateDeadCode(graph);
