@@ -21,14 +21,14 @@ class Binder {
     for (std::size_t i = 0; i < type->numAttributes(); ++i) {
       const std::string& name = type->getAttributeName(i);
       const c10::IValue value = module.attr(name);
+      std::string own = path;
+      own += name;
       if (value.isModule()) {
-        std::string inner = path;
-        inner += name;
-        inner += '.';
-        bind(value.toModule(), inner);
+        own += '.';
+        bind(value.toModule(), own);
       } else if (value.isTensor() && value.toTensor().is_meta()) {
-        const at::Tensor found = weight(binding_.prefix + path + name, value.toTensor());
-        const bool is_prepared = binding_.prepared.contains(path + name);
+        const at::Tensor found = weight(binding_.prefix + own, value.toTensor());
+        const bool is_prepared = binding_.prepared.contains(own);
         module.setattr(name, is_prepared ? prepare_weight(found, binding_.form) : found);
       } else if (value.isTensor() && binding_.copies != nullptr) {
         module.setattr(name, value.toTensor().to(binding_.copies->device()));
