@@ -236,6 +236,7 @@ CacheReport CacheController::report() const {
   CacheReport report = impl_->report;
   report.totals.indicator_seconds = impl_->clocks.indicator_seconds;
   report.totals.rebuild_seconds = impl_->clocks.rebuild_seconds;
+  report.totals.model = impl_->clocks.model;
   report.totals.peak_bytes = impl_->history.peak_bytes();
   return report;
 }

@@ -86,6 +86,17 @@ Json evaluation_to_json(const EvaluationRecord& evaluation) {
   return json;
 }
 
+Json work_to_json(const ModelWork& work) {
+  return {{"rows", work.rows}, {"seconds", work.seconds}};
+}
+
+Json works_to_json(const ModelWorks& works) {
+  Json blocks = Json::object();
+  for (const auto& [kind, work] : works.blocks) blocks[kind] = work_to_json(work);
+  return {
+      {"embed", work_to_json(works.embed)}, {"blocks", blocks}, {"head", work_to_json(works.head)}};
+}
+
 Json totals_to_json(const CacheTotals& totals) {
   return {{"blocks", totals.blocks},
           {"blocks_computed", totals.blocks_computed},
@@ -94,6 +105,7 @@ Json totals_to_json(const CacheTotals& totals) {
           {"indicator_seconds", totals.indicator_seconds},
           {"rebuild_seconds", totals.rebuild_seconds},
           {"controller_seconds", totals.controller_seconds},
+          {"model", works_to_json(totals.model)},
           {"declared_bytes", totals.declared_bytes},
           {"peak_bytes", totals.peak_bytes}};
 }

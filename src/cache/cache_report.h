@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,19 @@ struct EvaluationRecord {
   std::vector<BranchRecord> branches;  // those that took part; empty when guided_reused
 };
 
+// What a part of the model was asked for, in rows of a batch (one per branch), and how long that
+// took; on a GPU, to hand over.
+struct ModelWork {
+  std::int64_t rows = 0;
+  double seconds = 0;
+};
+
+struct ModelWorks {
+  ModelWork embed;                          // with what begins an evaluation
+  std::map<std::string, ModelWork> blocks;  // by kind; also blocks of which only a stage was run
+  ModelWork head;
+};
+
 struct CacheTotals {
   std::int64_t blocks = 0;  // that an uncached run computes: evaluations × branches × blocks
   std::int64_t blocks_computed = 0;     // also those of which only a stage was
@@ -40,6 +54,7 @@ struct CacheTotals {
   double indicator_seconds = 0;         // probes and distances
   double rebuild_seconds = 0;           // keeping and rebuilding
   double controller_seconds = 0;        // the rest of the cache's own work
+  ModelWorks model;
   std::uint64_t declared_bytes = 0;
   std::uint64_t peak_bytes = 0;
 };

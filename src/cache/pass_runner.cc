@@ -46,6 +46,20 @@ Hidden stack_rows(std::vector<Hidden> parts) {
 
 }  // namespace
 
+template <typename Work>
+auto PassRunner::model_work(ModelWork& part, const Work& work) {
+  const Stopwatch watch;
+  auto result = work();
+  const double seconds = watch.seconds();
+  part.seconds += seconds;
+  parts_.clocks.model_seconds += seconds;
+  return result;
+}
+
+ModelWork& PassRunner::work_of(const Pass& pass, std::size_t block) {
+  return parts_.clocks.model.blocks[pass.blocks()[block].kind];
+}
+
 CacheKey PassRunner::key(Slot slot, Branch branch, StageRef at) const {
   return {slot, context_.expert, context_.part, branch, at.block, at.stage};
 }
@@ -59,10 +73,11 @@ Rebuild PassRunner::rule_of(Slot slot) const {
 at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
   measure_ = measure && context_.part == 0 && parts_.needs.signal.kind != SignalKind::kNone;
   if (plan_.reuse == Site::kBranch) return rebuild(Slot::kBranch, {}, {}).front();
-  double& model_seconds = parts_.clocks.model_seconds;
-  const std::unique_ptr<Pass> pass = timed(model_seconds, begin_pass);
+  ModelWorks& model = parts_.clocks.model;
+  const std::unique_ptr<Pass> pass = model_work(model.embed, begin_pass);
   const Hidden hidden = walk_stack(*pass);
-  at::Tensor prediction = timed(model_seconds, [&] { return pass->head(hidden); });
+  at::Tensor prediction = model_work(model.head, [&] { return pass->head(hidden); });
+  model.head.rows += static_cast<std::int64_t>(lane_.size());
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
     keep(Slot::kBranch, {}, {}, {prediction});
   }
@@ -70,15 +85,17 @@ at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
 }
 
 Hidden PassRunner::walk_stack(Pass& pass) {
-  double& model_seconds = parts_.clocks.model_seconds;
+  ModelWork& embed = parts_.clocks.model.embed;
+  const auto embedded = [&] {
+    embed.rows += static_cast<std::int64_t>(lane_.size());
+    return model_work(embed, [&] { return pass.embed(); });
+  };
   if (plan_.reuse == Site::kStack) {
     Hidden input;
-    if (parts_.needs.rebuild.uses_input()) {
-      input = timed(model_seconds, [&] { return pass.embed(); });
-    }
+    if (parts_.needs.rebuild.uses_input()) input = embedded();
     return rebuild(Slot::kStack, {}, input);
   }
-  const Hidden input = timed(model_seconds, [&] { return pass.embed(); });
+  const Hidden input = embedded();
   Hidden hidden = input;
   for (std::size_t block = 0; block < pass.blocks().size(); ++block) {
     hidden = run_block(pass, block, hidden);
@@ -107,8 +124,7 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
         block, {timed(parts_.clocks.indicator_seconds, [&] { return pass.probe(block, input); })});
   }
   Hidden output = may_reuse_stage_of(block) ? run_stages(pass, block, input)
-                                            : timed(parts_.clocks.model_seconds,
-                                                    [&] { return pass.run_block(block, input); });
+                                            : run_whole_block(pass, block, input);
   if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
   if (needs.has(Site::kBlock)) {
     const std::vector<std::size_t>& reusable = needs.reusable_blocks[context_.expert];
@@ -119,25 +135,31 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
   return output;
 }
 
+Hidden PassRunner::run_whole_block(Pass& pass, std::size_t block, const Hidden& input) {
+  ModelWork& work = work_of(pass, block);
+  work.rows += static_cast<std::int64_t>(lane_.size());
+  return model_work(work, [&] { return pass.run_block(block, input); });
+}
+
 Hidden PassRunner::run_stages(Pass& pass, std::size_t block, const Hidden& input) {
+  ModelWork& work = work_of(pass, block);
+  work.rows += static_cast<std::int64_t>(lane_.size());
   Hidden hidden = input;
   const std::size_t num_stages = pass.blocks()[block].stages.size();
   for (std::size_t stage = 0; stage < num_stages; ++stage) {
     const StageResult result = run_stage(pass, {block, stage}, hidden);
-    hidden = timed(parts_.clocks.model_seconds,
-                   [&] { return pass.add_stage(block, stage, hidden, result); });
+    hidden = model_work(work, [&] { return pass.add_stage(block, stage, hidden, result); });
   }
   return hidden;
 }
 
 StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) {
-  double& model_seconds = parts_.clocks.model_seconds;
+  ModelWork& work = work_of(pass, at.block);
   if (plan_.reuse == Site::kStage && plan_.stages[at.block][at.stage]) {
-    Hidden gate = timed(model_seconds, [&] { return pass.gate(at.block, at.stage); });
+    Hidden gate = model_work(work, [&] { return pass.gate(at.block, at.stage); });
     return {rebuild(Slot::kStage, at, {}), std::move(gate)};
   }
-  StageResult result =
-      timed(model_seconds, [&] { return pass.run_stage(at.block, at.stage, input); });
+  StageResult result = model_work(work, [&] { return pass.run_stage(at.block, at.stage, input); });
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   if (!std::binary_search(reusable.begin(), reusable.end(), at)) return result;
   // Memory is declared in the dtype of the hidden state, also where a stage ends in a wider one.

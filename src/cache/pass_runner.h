@@ -10,6 +10,7 @@
 #include <span>
 
 #include "bundle/denoiser.h"
+#include "cache/cache_report.h"
 #include "cache/history.h"
 #include "cache/memory_plan.h"
 #include "cache/signals.h"
@@ -17,7 +18,8 @@
 namespace bw {
 
 struct CacheClocks {
-  double model_seconds = 0;      // inside the Pass, probes excepted
+  double model_seconds = 0;  // inside the Pass, probes excepted: the sum of `model`
+  ModelWorks model;
   double indicator_seconds = 0;  // probes and distances
   double rebuild_seconds = 0;    // keeping and rebuilding
 };
@@ -46,12 +48,17 @@ class PassRunner {
   [[nodiscard]] const DistanceQueue& signal(std::size_t i) const { return queues_[i]; }
 
  private:
+  // Adds the time of work inside the Pass to the model's clocks.
+  template <typename Work>
+  auto model_work(ModelWork& part, const Work& work);
+  [[nodiscard]] ModelWork& work_of(const Pass& pass, std::size_t block);
   [[nodiscard]] CacheKey key(Slot slot, Branch branch, StageRef at = {}) const;
   [[nodiscard]] Rebuild rule_of(Slot slot) const;
   [[nodiscard]] Hidden rebuild(Slot slot, StageRef at, const Hidden& input);
   void keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output);
   [[nodiscard]] Hidden walk_stack(Pass& pass);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);
+  [[nodiscard]] Hidden run_whole_block(Pass& pass, std::size_t block, const Hidden& input);
   // Block by stages: computes and keeps, or rebuilds, the output of each.
   [[nodiscard]] Hidden run_stages(Pass& pass, std::size_t block, const Hidden& input);
   [[nodiscard]] StageResult run_stage(Pass& pass, StageRef at, const Hidden& input);

@@ -45,6 +45,9 @@ struct CachePolicyInfo {
   Provenance provenance = Provenance::kExact;
   std::vector<ParamInfo> params;
   std::vector<PolicyPreset> presets;
+  // What `tune` varies when it is told nothing: a JSON object, parameter -> list of values, or
+  // "auto" for a threshold that recorded signals choose. Empty: nothing to tune.
+  std::string_view tunable = "{}";
   // All parameters with their values; unknown keys and bad values are rejected through `origin`.
   // Needs no model, so that a bad value is known before anything is loaded.
   Json (*resolve)(const Json& params, const Origin& origin) = nullptr;

@@ -21,6 +21,11 @@ void Request::add_config(const Json& config, const Origin& origin) {
     const std::string key(option.key);
     if (const Json* value = object.find(key)) set(key, *value, object.at(key));
   }
+  // Where a config comes from (`tune` writes it); says nothing about the run.
+  const Json* provenance = object.find("provenance");
+  if (provenance != nullptr && !provenance->is_object()) {
+    reject(object.at("provenance"), "must be an object, got " + json_type_name(*provenance));
+  }
   object.finish();
 }
 

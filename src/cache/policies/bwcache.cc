@@ -222,6 +222,8 @@ CachePolicyInfo bwcache_cache_policy() {
                        R"({"threshold": 0.15, "reuse_interval": 3, "probe_blocks": "all",
                 "indicator": "attention_input", "rebuild": "residual", "verdict": "cond",
                 "trigger": "once", "tail": 0.5, "tail_of": "elapsed"})"}},
+          .tunable = R"({"threshold": "auto", "reuse_interval": [1, 2, 3, 5],
+                "rebuild": ["output", "residual"]})",
           .resolve = resolve_policy_params<BwcacheParams>,
           .make = make_policy<BwcachePolicy, BwcacheParams>};
 }

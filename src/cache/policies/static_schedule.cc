@@ -172,6 +172,7 @@ CachePolicyInfo static_schedule_cache_policy() {
                        R"({"every": 3, "site": "stage", "rebuild": "linear"})"},
                       {"forecast", "extrapolates the stack's residual by a parabola",
                        R"({"every": 2, "rebuild": "taylor:2"})"}},
+          .tunable = R"({"every": [2, 3, 4], "rebuild": ["output", "residual", "linear"]})",
           .resolve = resolve_policy_params<StaticParams>,
           .make = make_policy<StaticPolicy, StaticParams>};
 }

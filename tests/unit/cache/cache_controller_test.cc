@@ -277,6 +277,20 @@ TEST(CacheController_Signal, NonFiniteTensors_GiveNonFiniteDistances) {
   EXPECT_TRUE(to_json(run.report)["evaluations"][1]["branches"]["cond"]["indicator"].is_null());
 }
 
+TEST(CacheController_ModelWork, CountsRowsOfWhatRan) {
+  for (const bool batched : {false, true}) {
+    CallCounts counts;
+    const CacheSubject subject = make_fake_subject({.num_steps = 4, .batched = batched}, &counts);
+    Plans plans = {{2, reuse_both(Site::kStack)}};
+    const RunResult run = run_subject(
+        subject, std::make_unique<ScriptedPolicy>(needs_of(Site::kStack), std::move(plans)));
+    const ModelWorks& model = run.report.totals.model;
+    EXPECT_EQ(model.head.rows, 8) << "two branches, four evaluations";
+    EXPECT_EQ(model.blocks.at("fake").rows, 2 * 3 * 4) << "four blocks; evaluation 2 is reused";
+    EXPECT_GT(model.blocks.at("fake").seconds, 0);
+  }
+}
+
 TEST(CacheController_Misuse, WrongOrder_IsABug) {
   CallCounts counts;
   const CacheSubject subject = make_fake_subject({.num_steps = 3}, &counts);

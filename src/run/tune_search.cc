@@ -1,0 +1,183 @@
+#include "run/tune_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "quality/metric.h"
+
+namespace bw {
+namespace {
+
+constexpr std::size_t kAutoValues = 8;
+constexpr int kTriesPerTarget = 6;
+constexpr double kLowest = -std::numeric_limits<double>::infinity();
+
+double psnr_of(const TunePoint& point) { return point.quality().at("psnr"); }
+
+bool holds(const std::string& metric, double limit, double value) {
+  return find_metric(metric, Origin::flag("--min")).higher_is_better ? value >= limit
+                                                                     : value <= limit;
+}
+
+}  // namespace
+
+void TuneSearch::forecast() {
+  const CachePlan& cache = setup_.base.clip.cache;
+  std::vector<TuneAxis> axes = setup_.axes;
+  for (TuneAxis& axis : axes) {
+    if (!axis.is_auto) continue;
+    // One clip speaks for all; the race corrects what it gets wrong.
+    const Forecaster& clip = runs_.forecasters()[runs_.forecasters().size() / 2];
+    for (const double value : clip.spread_thresholds(cache, axis.param, kAutoValues)) {
+      axis.values.emplace_back(value);
+    }
+    if (axis.values.empty()) {
+      throw GateError("no value of " + axis.param + " makes '" + cache.policy +
+                      "' reuse anything in this run; take more steps or another policy");
+    }
+  }
+  const std::vector<TuneCandidate> candidates = tune_candidates(axes, cache);
+  num_candidates_ = candidates.size();
+  points_ = distinct_points(candidates, runs_.forecasters());
+}
+
+double TuneSearch::grid_blocks() const {
+  double fraction = 0;
+  for (const TunePoint& point : points_) fraction += point.forecast.computed_fraction;
+  // A duplicate would compute what its like does.
+  const double mean = points_.empty() ? 1 : fraction / static_cast<double>(points_.size());
+  return mean * runs_.blocks_per_clip() *
+         static_cast<double>(setup_.clips.size() * num_candidates_);
+}
+
+std::vector<std::size_t> TuneSearch::rounds() const {
+  if (setup_.share >= 1) return {setup_.clips.size()};  // everything, without a race
+  std::vector<std::size_t> sizes = {1};
+  while (sizes.back() < setup_.clips.size()) {
+    sizes.push_back(std::min(2 * sizes.back(), setup_.clips.size()));
+  }
+  return sizes;
+}
+
+std::size_t TuneSearch::first_round_size(std::span<const std::size_t> rounds) const {
+  const double per_run =
+      grid_blocks() / static_cast<double>(num_candidates_ * setup_.clips.size());
+  const double allowed = setup_.share * grid_blocks() - runs_.blocks();
+  std::size_t size = points_.size();
+  for (; size > 2 && setup_.share < 1; --size) {
+    std::size_t num_runs = 0;
+    std::size_t alive = size;
+    std::size_t before = 0;
+    for (const std::size_t clips : rounds) {
+      num_runs += alive * (clips - before);
+      before = clips;
+      alive = (alive + 1) / 2;
+    }
+    if (static_cast<double>(num_runs) * per_run <= allowed) break;
+  }
+  return size;
+}
+
+void TuneSearch::race() {
+  const std::vector<std::size_t> sizes = rounds();
+  std::vector<TradeOff> forecasts;
+  for (const TunePoint& point : points_) {
+    forecasts.push_back({1 / point.forecast.speedup, point.forecast.error});
+  }
+  std::vector<std::size_t> alive = choose_by_layer(forecasts, first_round_size(sizes));
+  std::size_t before = 0;
+  for (const std::size_t clips : sizes) {
+    if (before > 0) {
+      std::vector<TradeOff> measured;
+      for (const std::size_t i : alive) measured.push_back(points_[i].trade_off());
+      std::vector<std::size_t> better;
+      for (const std::size_t i : choose_by_layer(measured, (alive.size() + 1) / 2)) {
+        better.push_back(alive[i]);
+      }
+      alive = std::move(better);
+    }
+    runs_.expect(alive.size() * (clips - before));
+    for (const std::size_t i : alive) runs_.measure_on(points_[i], clips);
+    before = clips;
+  }
+}
+
+std::vector<std::size_t> TuneSearch::finalists() const {
+  std::vector<std::size_t> whole;
+  for (std::size_t i = 0; i < points_.size(); ++i) {
+    if (points_[i].runs.size() == setup_.clips.size()) whole.push_back(i);
+  }
+  return whole;
+}
+
+bool TuneSearch::reaches_target(const TunePoint& point) const {
+  if (setup_.target.speedup) return point.speedup() >= *setup_.target.speedup;
+  const std::map<std::string, double> quality = point.quality();
+  return std::all_of(
+      setup_.target.quality.begin(), setup_.target.quality.end(),
+      [&](const auto& limit) { return holds(limit.first, limit.second, quality.at(limit.first)); });
+}
+
+double TuneSearch::merit(const TunePoint& point) const {
+  return setup_.target.speedup ? psnr_of(point) : -point.computed_fraction();
+}
+
+TunePoint* TuneSearch::most_promising() {
+  std::vector<TunePoint> measured;
+  double ratio = 0;
+  double known = kLowest;
+  for (const std::size_t i : finalists()) {
+    measured.push_back(points_[i]);
+    ratio += points_[i].speedup() / points_[i].forecast.speedup;
+    if (reaches_target(points_[i])) known = std::max(known, merit(points_[i]));
+  }
+  if (measured.empty()) return nullptr;
+  ratio /= static_cast<double>(measured.size());
+  const QualityForecast rule(measured);
+  const auto floor = setup_.target.quality.find("psnr");
+  TunePoint* best = nullptr;
+  for (TunePoint& point : points_) {
+    if (point.runs.size() == setup_.clips.size()) continue;
+    const double psnr = rule.psnr(point.forecast);
+    const bool promises = setup_.target.speedup
+                              ? ratio * point.forecast.speedup >= *setup_.target.speedup
+                              : floor == setup_.target.quality.end() || psnr >= floor->second;
+    const double value = setup_.target.speedup ? psnr : -point.forecast.computed_fraction;
+    if (!promises || value <= known) continue;
+    known = value;
+    best = &point;
+  }
+  return best;
+}
+
+void TuneSearch::refine() {
+  if (!setup_.target.is_set()) return;
+  for (int tries = 0; tries < kTriesPerTarget; ++tries) {
+    TunePoint* point = most_promising();
+    if (point == nullptr) return;
+    runs_.expect(setup_.clips.size() - point->runs.size());
+    runs_.measure_on(*point, setup_.clips.size());
+  }
+}
+
+void TuneSearch::choose() {
+  if (!setup_.target.is_set()) return;
+  std::vector<std::size_t> order;
+  for (const std::size_t i : finalists()) {
+    if (reaches_target(points_[i])) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return merit(points_[a]) > merit(points_[b]);
+  });
+  for (const std::size_t i : order) {
+    const double speedup = runs_.time_against_uncached(points_[i].candidate.cache);
+    if (setup_.target.speedup && speedup < *setup_.target.speedup) continue;
+    chosen_ = i;
+    chosen_speedup_ = speedup;
+    return;
+  }
+}
+
+}  // namespace bw
