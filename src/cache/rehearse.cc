@@ -23,8 +23,8 @@ void grow(FeatureLevels& levels, const SignalRecord::Changes& changes) {
 // One evaluation; hidden states are [B,1,1] f32, a row per branch of the lane.
 class RecordedPass final : public Pass {
  public:
-  RecordedPass(std::span<const BlockInfo> blocks, const FeatureLevels& outputs, const FeatureLevels& inputs,
-               std::span<const Branch> lane)
+  RecordedPass(std::span<const BlockInfo> blocks, const FeatureLevels& outputs,
+               const FeatureLevels& inputs, std::span<const Branch> lane)
       : blocks_(blocks), outputs_(outputs), inputs_(inputs), lane_(lane) {}
 
   std::span<const BlockInfo> blocks() const override { return blocks_; }
@@ -53,8 +53,7 @@ class RecordedPass final : public Pass {
   at::Tensor level(const FeatureLevels& levels, std::size_t block) const {
     at::Tensor tensor = rows(1);
     for (std::size_t i = 0; i < lane_.size(); ++i) {
-      tensor.mutable_data_ptr<float>()[i] =
-          static_cast<float>(levels[index_of(lane_[i])][block]);
+      tensor.mutable_data_ptr<float>()[i] = static_cast<float>(levels[index_of(lane_[i])][block]);
     }
     return tensor;
   }

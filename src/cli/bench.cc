@@ -3,14 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/command.h"
+#include "run/bench_summary.h"
 #include "run/generate.h"
 #include "run/options.h"
 #include "run/profile.h"
+#include "run/prompt_file.h"
 #include "run/resolve.h"
 
 namespace bw {
@@ -21,6 +22,9 @@ struct BenchOptions {
   std::vector<std::string> against;
   std::string arms;
   std::string prompts;
+  std::string seeds;
+  std::string rows;
+  std::string latents;
   std::string save;
   bool profile = false;
   int warmup = 1;
@@ -62,16 +66,6 @@ void add_arms_file(const Request& base, const Manifest& manifest, const std::str
   file.finish();
 }
 
-std::vector<std::string> read_prompts(const std::string& path) {
-  std::istringstream lines(read_file(path));
-  std::vector<std::string> prompts;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.empty() && line.front() != '#') prompts.push_back(line);
-  }
-  if (prompts.empty()) throw InputError(path + ": holds no prompt; write one per line");
-  return prompts;
-}
-
 void print_result(const BenchOptions& options, const TalkOptions& talk, const Json& result) {
   if (!options.save.empty()) write_file(options.save, result.dump(1) + "\n");
   const auto table = options.profile ? profile_table : bench_table;
@@ -88,18 +82,25 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   const Manifest manifest = Bundle::open(find_bundle(request));
   const Plan plan = resolve(request, manifest);
   if (setup.prompts.empty()) setup.prompts = {plan.clip.prompt};
+  setup.seeds = {plan.clip.seed};
+  if (!options.seeds.empty()) setup.seeds = parse_seeds(options.seeds, "--seeds");
   setup.arms.push_back({"base", plan});
   for (const std::string& text : options.against)
     setup.arms.push_back(arm_from_text(request, manifest, text));
   if (!options.arms.empty()) add_arms_file(request, manifest, options.arms, setup);
   setup.warmup = options.warmup;
   setup.repeat = options.repeat;
+  setup.rows = options.rows;
+  setup.latents = options.latents;
   if (!options.save.empty()) check_writable(options.save);
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(plan, manifest);
-  print_result(
-      options, talk,
-      options.profile ? profile(*model, plan, *observer) : bench(*model, setup, *observer));
+  if (options.profile) {
+    print_result(options, talk, profile(*model, plan, *observer));
+    return;
+  }
+  const std::vector<MeasuredRun> rows = bench(*model, setup, *observer);
+  print_result(options, talk, bench_summary(*model, setup, rows));
 }
 
 }  // namespace
@@ -116,6 +117,14 @@ std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
   app.add_option("--prompts", options->prompts,
                  "file with one prompt per line; every plan runs on each")
       ->group("Bench");
+  app.add_option("--seeds", options->seeds, "every plan runs each prompt with these, e.g. 1,2,3")
+      ->group("Bench");
+  app.add_option("--rows", options->rows,
+                 "keep every run as a line of this file, and go on from what it holds")
+      ->group("Bench");
+  app.add_option("--keep-latents", options->latents,
+                 "folder for the final latents of every plan; a reference found there is not run")
+      ->group("Bench");
   app.add_option("--warmup", options->warmup, "rounds that are not counted")
       ->capture_default_str()
       ->check(CLI::Range(0, 1000))
@@ -129,6 +138,9 @@ std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
       ->excludes("--against")
       ->excludes("--arms")
       ->excludes("--prompts")
+      ->excludes("--seeds")
+      ->excludes("--rows")
+      ->excludes("--keep-latents")
       ->excludes("--warmup")
       ->excludes("--repeat")
       ->group("Bench");

@@ -38,7 +38,8 @@ Json list_policies() {
                     {"summary", policy.summary},
                     {"provenance", provenance_name(policy.provenance)},
                     {"params", params_json(policy.params)},
-                    {"presets", presets}});
+                    {"presets", presets},
+                    {"tunable", Json::parse(policy.tunable)}});
   }
   return json;
 }
@@ -112,6 +113,8 @@ void print_row(const Json& row) {
         std::cout << "    preset=" << preset.at("name").get<std::string>() << "  "
                   << preset.at("summary").get<std::string>() << '\n';
       }
+    } else if (key == "tunable") {
+      if (!value.empty()) std::cout << "    tune varies " << value.dump() << '\n';
     } else if (!(value.is_string() && value.get<std::string>().empty())) {
       std::cout << "  " << (key == "summary" ? "" : key + ": ")
                 << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';

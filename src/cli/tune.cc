@@ -119,9 +119,10 @@ std::function<void()> add_tune_command(CLI::App& app, TalkOptions& talk) {
       ->check(CLI::Range(-1.0, 1.0))
       ->excludes(speedup)
       ->group(group);
-  app.add_option("--share", options->share,
-                 "model evaluations to spend, as a share of running every setting on every clip; 1 runs "
-                 "them all")
+  app.add_option(
+         "--share", options->share,
+         "model evaluations to spend, as a share of running every setting on every clip; 1 runs "
+         "them all")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 1.0))
       ->group(group);

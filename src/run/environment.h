@@ -13,7 +13,11 @@ namespace bw {
 // that the model runs on.
 [[nodiscard]] Json environment_fingerprint(const ModelPlan& plan);
 
-// Largest resident set of this process so far.
+// Lets peak_memory_bytes() begin anew. Where the system does not allow it, the peak stays that of
+// the whole process.
+void reset_peak_memory();
+
+// Largest resident set of this process since the last reset.
 [[nodiscard]] std::uint64_t peak_memory_bytes();
 
 // Most bytes that tensors held on a device so far; nothing for the CPU.

@@ -114,6 +114,8 @@ MeasuredRunFile::MeasuredRunFile(const std::filesystem::path& file) : path_(file
       rows_.push_back(measured_run_from_json(parse_json(line, origin), origin));
     }
   }
+  std::error_code ignored;  // opening says what is wrong
+  std::filesystem::create_directories(std::filesystem::absolute(file).parent_path(), ignored);
   file_.open(file, std::ios::app | std::ios::binary);
   if (!file_) throw OutputError(file.string() + ": cannot be opened for writing");
 }

@@ -37,8 +37,7 @@ Json points_to_json(const TuneSearch& search) {
     if (search.points()[i].runs.empty()) continue;
     Json point = search.points()[i].to_json();
     const auto at = std::find(whole.begin(), whole.end(), i);
-    point["front"] =
-        at != whole.end() && layers[static_cast<std::size_t>(at - whole.begin())] == 0;
+    point["front"] = at != whole.end() && layers[static_cast<std::size_t>(at - whole.begin())] == 0;
     point["chosen"] = search.chosen() == i;
     points.push_back(std::move(point));
   }
@@ -148,13 +147,11 @@ std::string tune_table(const Json& result) {
   std::array<char, 160> line{};
   std::snprintf(line.data(), line.size(),
                 "%ld settings, %ld tried; %.0f %% of the model evaluations of running them all\n",
-                result.at("candidates").get<long>(),
-                static_cast<long>(result.at("points").size()),
+                result.at("candidates").get<long>(), static_cast<long>(result.at("points").size()),
                 100 * result.at("evaluations").at("share").get<double>());
   table += line.data();
   if (const Json& held = result.at("held_out"); !held.is_null()) {
-    std::snprintf(line.data(), line.size(),
-                  "held out: %ld clips, %.2fx, PSNR %.4g, SSIM %.4g%s\n",
+    std::snprintf(line.data(), line.size(), "held out: %ld clips, %.2fx, PSNR %.4g, SSIM %.4g%s\n",
                   held.at("clips").get<long>(), held.at("speedup").get<double>(),
                   held.at("quality").at("psnr").get<double>(),
                   held.at("quality").at("ssim").get<double>(),
@@ -170,8 +167,7 @@ Json tuned_config(const Json& result) {
     if (const Json& best = result.at("best_reachable"); !best.is_null()) {
       std::array<char, 200> text{};
       std::snprintf(text.data(), text.size(), "; the best found is %.2fx at %.4g dB (%s)",
-                    best.at("speedup").get<double>(),
-                    best.at("quality").at("psnr").get<double>(),
+                    best.at("speedup").get<double>(), best.at("quality").at("psnr").get<double>(),
                     best.at("label").get<std::string>().c_str());
       message += text.data();
     }

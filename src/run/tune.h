@@ -29,8 +29,8 @@ struct TuneClip {
 
 // At most one of the two; neither: the front alone is looked for.
 struct TuneTarget {
-  std::optional<double> speedup;           // of denoising, at least
-  std::map<std::string, double> quality;   // metric -> its worst acceptable value over the clips
+  std::optional<double> speedup;          // of denoising, at least
+  std::map<std::string, double> quality;  // metric -> its worst acceptable value over the clips
 
   [[nodiscard]] bool is_set() const { return speedup || !quality.empty(); }
 };
@@ -43,7 +43,7 @@ struct TuneSetup {
   TuneTarget target;
   // Of the model evaluations that running every candidate on every clip costs; 1 runs them all.
   double share = 0.25;
-  int repeat = 3;       // rounds that time the choice
+  int repeat = 3;              // rounds that time the choice
   std::filesystem::path rows;  // see MeasuredRunFile; empty: not kept
 };
 

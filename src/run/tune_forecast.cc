@@ -68,11 +68,10 @@ std::string decisions_of(const CacheReport& report) {
 
 // Steps between evaluations whose distances were read: what the indicator costs is shared by them.
 std::int64_t measured_evaluations(const CacheReport& report) {
-  return std::count_if(report.evaluations.begin(), report.evaluations.end(),
-                       [](const EvaluationRecord& evaluation) {
-                         return !evaluation.branches.empty() &&
-                                !evaluation.branches.front().distances.empty();
-                       });
+  return std::count_if(
+      report.evaluations.begin(), report.evaluations.end(), [](const EvaluationRecord& evaluation) {
+        return !evaluation.branches.empty() && !evaluation.branches.front().distances.empty();
+      });
 }
 
 }  // namespace
@@ -84,9 +83,8 @@ Plan recording_plan(Plan plan, SignalKind kind) {
   cache.params = find_cache_policy("bwcache", origin)
                      .resolve({{"threshold", 0},
                                {"verdict", "mean"},
-                               {"indicator", kind == SignalKind::kAttentionInput
-                                                 ? "attention_input"
-                                                 : "block_output"}},
+                               {"indicator", kind == SignalKind::kAttentionInput ? "attention_input"
+                                                                                 : "block_output"}},
                               origin);
   plan.clip.cache = cache;
   return plan;
@@ -97,9 +95,7 @@ SignalKind signal_kind(const CachePlan& cache, const Plan& plan, const Manifest&
 }
 
 Forecaster::Forecaster(const Plan& plan, const Manifest& manifest)
-    : plan_(plan),
-      manifest_(manifest),
-      layout_(setup_of(CachePlan(), plan, manifest).layout) {}
+    : plan_(plan), manifest_(manifest), layout_(setup_of(CachePlan(), plan, manifest).layout) {}
 
 void Forecaster::add(const Report& uncached) {
   record_.add(uncached.cache);
@@ -140,9 +136,8 @@ double Forecaster::error_of(const CacheReport& rehearsed) const {
   double error = 0;
   for (std::size_t i = 0; i < rehearsed.evaluations.size(); ++i) {
     const EvaluationRecord& evaluation = rehearsed.evaluations[i];
-    const double next = i + 1 < rehearsed.evaluations.size()
-                            ? rehearsed.evaluations[i + 1].context.sigma
-                            : 0.0;
+    const double next =
+        i + 1 < rehearsed.evaluations.size() ? rehearsed.evaluations[i + 1].context.sigma : 0.0;
     const double width = std::abs(evaluation.context.sigma - next);
     for (const Branch branch : kBranches) {
       if (branch == Branch::kUncond && !evaluation.context.guided) continue;

@@ -62,8 +62,7 @@ std::vector<std::size_t> TuneSearch::rounds() const {
 }
 
 std::size_t TuneSearch::first_round_size(std::span<const std::size_t> rounds) const {
-  const double per_run =
-      grid_blocks() / static_cast<double>(num_candidates_ * setup_.clips.size());
+  const double per_run = grid_blocks() / static_cast<double>(num_candidates_ * setup_.clips.size());
   const double allowed = setup_.share * grid_blocks() - runs_.blocks();
   std::size_t size = points_.size();
   for (; size > 2 && setup_.share < 1; --size) {
@@ -168,9 +167,8 @@ void TuneSearch::choose() {
   for (const std::size_t i : finalists()) {
     if (reaches_target(points_[i])) order.push_back(i);
   }
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return merit(points_[a]) > merit(points_[b]);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return merit(points_[a]) > merit(points_[b]); });
   for (const std::size_t i : order) {
     const double speedup = runs_.time_against_uncached(points_[i].candidate.cache);
     if (setup_.target.speedup && speedup < *setup_.target.speedup) continue;

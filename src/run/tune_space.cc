@@ -82,8 +82,9 @@ TuneAxis parse_tune_axis(const std::string& text, const CachePolicyInfo& policy)
   const Origin origin = flag.at(axis.param);
   if (values == "auto") {
     if (param.type != "number") {
-      reject(origin, "is " + param.type + ", and only a threshold can be chosen by itself; "
-                                          "write its values");
+      reject(origin, "is " + param.type +
+                         ", and only a threshold can be chosen by itself; "
+                         "write its values");
     }
     axis.is_auto = true;
     return axis;

@@ -30,8 +30,8 @@ struct TuneCandidate {
 // What the policy's row says; throws UsageError when there is nothing to tune.
 [[nodiscard]] std::vector<TuneAxis> default_tune_axes(const CachePolicyInfo& policy);
 
-// All combinations, the first axis slowest. Throws UsageError naming the axis whose value the policy
-// does not take.
+// All combinations, the first axis slowest. Throws UsageError naming the axis whose value the
+// policy does not take.
 [[nodiscard]] std::vector<TuneCandidate> tune_candidates(const std::vector<TuneAxis>& axes,
                                                          const CachePlan& base);
 

@@ -90,9 +90,9 @@ TEST(Rehearse, DistanceOverAGap_IsTheProductOfTheChanges) {
   for (std::size_t step = 1; step < 8; ++step) {
     changes[step].fill(std::vector<double>(blocks, 0.1));
   }
-  const CacheReport report = rehearse_with(
-      subject, record,
-      {{"threshold", 0.2}, {"reuse_interval", 2}, {"trigger", "every"}, {"tail", 0}});
+  const CacheReport report =
+      rehearse_with(subject, record,
+                    {{"threshold", 0.2}, {"reuse_interval", 2}, {"trigger", "every"}, {"tail", 0}});
   // Steps 2 and 3 are reused, step 4 is compared with step 1: 1.1³ − 1.
   const BranchRecord& branch = report.evaluations[4].branches.front();
   EXPECT_EQ(branch.gap, 3);

@@ -34,13 +34,15 @@ TEST(ReadPrompts, Lines_SkipCommentsAndEmptyOnes) {
 }
 
 TEST(ReadPrompts, Objects_GiveTheirPrompt) {
-  EXPECT_THAT(read_prompts(file_of("a.jsonl", R"({"id": 1, "prompt": "a fox"})" "\n")),
+  EXPECT_THAT(read_prompts(file_of("a.jsonl", R"({"id": 1, "prompt": "a fox"})"
+                                              "\n")),
               ElementsAre("a fox"));
 }
 
 TEST(ReadPrompts, BrokenLine_IsNamedByNumber) {
   EXPECT_THAT(refusal("b.txt", "a fox\n\xff\xfe\n"), HasSubstr("line 2: is no valid UTF-8"));
-  EXPECT_THAT(refusal("c.txt", "a\n" + std::string(10001, 'x') + "\n"), HasSubstr("line 2: is 10001"));
+  EXPECT_THAT(refusal("c.txt", "a\n" + std::string(10001, 'x') + "\n"),
+              HasSubstr("line 2: is 10001"));
   EXPECT_THAT(refusal("d.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\": \n"), HasSubstr("line 2"));
   EXPECT_THAT(refusal("e.jsonl", "{\"prmpt\": \"a\"}\n"), HasSubstr("prompt"));
   EXPECT_THAT(refusal("f.txt", "# nothing\n"), HasSubstr("holds no prompt"));

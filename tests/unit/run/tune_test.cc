@@ -33,7 +33,7 @@ class Tune : public ::testing::Test {
   }
   Plan plan() const {
     Request request;
-    const Json config = {{"prompt", "a fox"}, {"threads", 1},     {"dtype", "float32"},
+    const Json config = {{"prompt", "a fox"}, {"threads", 1},      {"dtype", "float32"},
                          {"steps", 16},       {"output", "a.y4m"}, {"cache", "bwcache"}};
     request.add_config(config, Origin::file("c.json: "));
     return resolve(request, manifest_);
