@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include "run/statistics.h"
+
 namespace bw {
 namespace {
 
@@ -15,13 +17,21 @@ double sum_of(std::span<const MeasuredRun> runs, double (*value)(const MeasuredR
   return sum;
 }
 
-Forecast mean_forecast(const TuneCandidate& candidate, std::span<const Forecaster> clips) {
+double mean_square(std::span<const double> values) {
+  double sum = 0;
+  for (const double value : values) sum += value * value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+Forecast mean_forecast(const TuneCandidate& candidate, std::span<const Forecaster> clips,
+                       std::vector<double>& errors) {
   Forecast mean{0, 0, 0, ""};
   for (const Forecaster& clip : clips) {
     const Forecast one = clip.forecast(candidate.cache);
     mean.computed_fraction += one.computed_fraction / static_cast<double>(clips.size());
     mean.speedup += 1 / one.speedup / static_cast<double>(clips.size());
     mean.error += one.error / static_cast<double>(clips.size());
+    errors.push_back(one.error);
     mean.decisions += one.decisions;
   }
   mean.speedup = 1 / mean.speedup;  // times add up, ratios do not
@@ -85,12 +95,32 @@ std::vector<TunePoint> distinct_points(const std::vector<TuneCandidate>& candida
   std::vector<TunePoint> points;
   std::set<std::string> seen;
   for (const TuneCandidate& candidate : candidates) {
-    Forecast forecast = mean_forecast(candidate, clips);
+    std::vector<double> errors;
+    Forecast forecast = mean_forecast(candidate, clips, errors);
     if (forecast.computed_fraction >= 1) continue;  // reuses nothing anywhere
     if (!seen.insert(forecast.decisions).second) continue;
-    points.push_back({candidate, std::move(forecast), {}, 0});
+    points.push_back({candidate, std::move(forecast), std::move(errors), {}, 0});
   }
   return points;
+}
+
+std::vector<TradeOff> estimates(std::span<const TunePoint> points) {
+  // psnr + 10·log10(forecast squared error) of the clips measured: alike for all if forecasts are.
+  std::vector<double> levels;
+  for (const TunePoint& point : points) {
+    const double squared = mean_square(std::span(point.errors).first(point.runs.size()));
+    if (squared > 0) levels.push_back(point.quality().at("psnr") + 10 * std::log10(squared));
+  }
+  const double common = levels.empty() ? 0 : median(levels);
+  std::vector<TradeOff> all;
+  for (const TunePoint& point : points) {
+    const double squared = mean_square(std::span(point.errors).first(point.runs.size()));
+    const double level =
+        squared > 0 ? point.quality().at("psnr") + 10 * std::log10(squared) : common;
+    const double psnr = level - 10 * std::log10(std::max(mean_square(point.errors), 1e-12));
+    all.push_back({point.forecast.computed_fraction, -psnr});
+  }
+  return all;
 }
 
 QualityForecast::QualityForecast(std::span<const TunePoint> measured) {

@@ -16,6 +16,7 @@ namespace bw {
 struct TunePoint {
   TuneCandidate candidate;
   Forecast forecast;              // mean over the clips; the decisions of all, one after another
+  std::vector<double> errors;     // Forecast::error of every clip
   std::vector<MeasuredRun> runs;  // of the first clips, in their order
   double base_seconds = 0;        // denoising of the same clips, uncached
 
@@ -27,6 +28,12 @@ struct TunePoint {
   [[nodiscard]] TradeOff trade_off() const;  // measured: computed fraction, −PSNR
   [[nodiscard]] Json to_json() const;
 };
+
+// What every point would come to on all clips: the computed fraction of its forecast, and −PSNR.
+// The PSNR of the clips that it ran on is carried over to the others by the ratio of the forecast
+// squared errors; a point without runs, or none of whose runs reused anything, takes the level
+// that the others have in common.
+[[nodiscard]] std::vector<TradeOff> estimates(std::span<const TunePoint> points);
 
 // PSNR of the mean of squared errors, given PSNRs in dB.
 [[nodiscard]] double pooled_psnr(std::span<const double> psnrs);

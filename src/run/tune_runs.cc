@@ -87,7 +87,7 @@ double TuneRuns::time_against_uncached(const CachePlan& cache) {
 }
 
 TunePoint TuneRuns::measure_held_out(const TuneCandidate& candidate) {
-  TunePoint point{candidate, {}, {}, 0};
+  TunePoint point{candidate, {}, {}, {}, 0};
   expect(setup_.held_out.size());
   for (const TuneClip& clip : setup_.held_out) {
     const RawClip base = run(plan_of(CachePlan(), clip));

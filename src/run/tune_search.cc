@@ -12,9 +12,15 @@ namespace {
 
 constexpr std::size_t kAutoValues = 8;
 constexpr int kTriesPerTarget = 6;
+constexpr std::size_t kMoreClips = 3;  // a round has this many times the clips of the one before
+constexpr double kSurvivors = 0.5;     // share of the points that come into the next
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 
 double psnr_of(const TunePoint& point) { return point.quality().at("psnr"); }
+
+std::size_t survivor_count(std::size_t alive) {
+  return static_cast<std::size_t>(std::ceil(kSurvivors * static_cast<double>(alive)));
+}
 
 bool holds(const std::string& metric, double limit, double value) {
   return find_metric(metric, Origin::flag("--min")).higher_is_better ? value >= limit
@@ -56,14 +62,15 @@ std::vector<std::size_t> TuneSearch::rounds() const {
   if (setup_.share >= 1) return {setup_.clips.size()};  // everything, without a race
   std::vector<std::size_t> sizes = {1};
   while (sizes.back() < setup_.clips.size()) {
-    sizes.push_back(std::min(2 * sizes.back(), setup_.clips.size()));
+    sizes.push_back(std::min(kMoreClips * sizes.back(), setup_.clips.size()));
   }
   return sizes;
 }
 
+double TuneSearch::allowed_blocks() const { return setup_.share * grid_blocks() - runs_.blocks(); }
+
 std::size_t TuneSearch::first_round_size(std::span<const std::size_t> rounds) const {
   const double per_run = grid_blocks() / static_cast<double>(num_candidates_ * setup_.clips.size());
-  const double allowed = setup_.share * grid_blocks() - runs_.blocks();
   std::size_t size = points_.size();
   for (; size > 2 && setup_.share < 1; --size) {
     std::size_t num_runs = 0;
@@ -72,11 +79,22 @@ std::size_t TuneSearch::first_round_size(std::span<const std::size_t> rounds) co
     for (const std::size_t clips : rounds) {
       num_runs += alive * (clips - before);
       before = clips;
-      alive = (alive + 1) / 2;
+      alive = survivor_count(alive);
     }
-    if (static_cast<double>(num_runs) * per_run <= allowed) break;
+    if (static_cast<double>(num_runs) * per_run <= allowed_blocks()) break;
   }
   return size;
+}
+
+std::vector<std::size_t> TuneSearch::survivors(std::span<const std::size_t> alive) const {
+  const std::vector<TradeOff> all = estimates(points_);
+  std::vector<TradeOff> now;
+  for (const std::size_t i : alive) now.push_back(all[i]);
+  std::vector<std::size_t> better;
+  for (const std::size_t i : choose_by_layer(now, survivor_count(alive.size()))) {
+    better.push_back(alive[i]);
+  }
+  return better;
 }
 
 void TuneSearch::race() {
@@ -88,18 +106,30 @@ void TuneSearch::race() {
   std::vector<std::size_t> alive = choose_by_layer(forecasts, first_round_size(sizes));
   std::size_t before = 0;
   for (const std::size_t clips : sizes) {
-    if (before > 0) {
-      std::vector<TradeOff> measured;
-      for (const std::size_t i : alive) measured.push_back(points_[i].trade_off());
-      std::vector<std::size_t> better;
-      for (const std::size_t i : choose_by_layer(measured, (alive.size() + 1) / 2)) {
-        better.push_back(alive[i]);
-      }
-      alive = std::move(better);
-    }
+    if (before > 0) alive = survivors(alive);
     runs_.expect(alive.size() * (clips - before));
     for (const std::size_t i : alive) runs_.measure_on(points_[i], clips);
     before = clips;
+  }
+  if (setup_.share < 1) spend_the_rest();
+}
+
+void TuneSearch::spend_the_rest() {
+  while (true) {
+    const std::vector<TradeOff> all = estimates(points_);
+    const std::vector<std::size_t> layers = pareto_layers(all);
+    std::size_t best = points_.size();
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      if (points_[i].runs.size() == setup_.clips.size()) continue;
+      if (best == points_.size() || layers[i] < layers[best]) best = i;
+    }
+    if (best == points_.size()) return;
+    const std::size_t left = setup_.clips.size() - points_[best].runs.size();
+    const double cost = points_[best].forecast.computed_fraction * runs_.blocks_per_clip() *
+                        static_cast<double>(left);
+    if (cost > allowed_blocks()) return;
+    runs_.expect(left);
+    runs_.measure_on(points_[best], setup_.clips.size());
   }
 }
 

@@ -15,7 +15,8 @@ class TuneSearch {
 
   // Candidates from the recorded clips; throws GateError when `auto` finds no value that reuses.
   void forecast();
-  // Successive halving within the share of the grid's evaluations.
+  // Successive halving within the share of the grid's evaluations; what is left of them goes to the
+  // points that are estimated to be best among those that dropped out.
   void race();
   // Runs, on all clips, what the forecasts corrected by the measured put on the good side of the
   // target and better than what is known, a few at most.
@@ -36,6 +37,10 @@ class TuneSearch {
  private:
   [[nodiscard]] std::vector<std::size_t> rounds() const;
   [[nodiscard]] std::size_t first_round_size(std::span<const std::size_t> rounds) const;
+  [[nodiscard]] double allowed_blocks() const;
+  // The better part of `alive` by estimate; at least one.
+  [[nodiscard]] std::vector<std::size_t> survivors(std::span<const std::size_t> alive) const;
+  void spend_the_rest();
   [[nodiscard]] TunePoint* most_promising();
   // What the target leaves to be made as large as possible.
   [[nodiscard]] double merit(const TunePoint& point) const;

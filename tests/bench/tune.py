@@ -57,7 +57,7 @@ def main() -> int:
         searched = run(options.program, options, MOST_SHARE, Path(scratch))
         whole = run(options.program, options, 1.0, Path(scratch))
     grid, found = front(whole), front(searched)
-    share = searched["evaluations"]["blocks_computed"] / whole["evaluations"]["blocks_computed"]
+    share = searched["evaluations"]["blocks_computed"] / whole["evaluations"]["grid_blocks"]
     below = 0.0
     print("| blocks computed | PSNR, whole grid | PSNR, searched |\n|---|---|---|")
     for fraction, psnr in grid:

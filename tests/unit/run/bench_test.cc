@@ -21,7 +21,8 @@ class Bench : public ::testing::Test {
  protected:
   Bench() : folder_(fs::path(::testing::TempDir()) / "bench-test") {
     fs::remove_all(folder_);
-    setup_.arms = {{"base", plan({{"cache", "none"}})}, {"half", plan({{"cache", "static:every=2"}})}};
+    setup_.arms = {{"base", plan({{"cache", "none"}})},
+                   {"half", plan({{"cache", "static:every=2"}})}};
     setup_.prompts = {"a fox", "a boat"};
     setup_.seeds = {1, 2};
     setup_.warmup = 0;
@@ -30,7 +31,10 @@ class Bench : public ::testing::Test {
   }
   Plan plan(const Json& config) const {
     Request request;
-    Json whole = {{"prompt", "a fox"}, {"threads", 1}, {"dtype", "float32"}, {"steps", 6},
+    Json whole = {{"prompt", "a fox"},
+                  {"threads", 1},
+                  {"dtype", "float32"},
+                  {"steps", 6},
                   {"output", (folder_ / "a.y4m").string()}};
     whole.update(config);
     request.add_config(whole, Origin::file("c.json: "));
