@@ -27,6 +27,8 @@ struct CacheController::Impl {
 
   const StepDecision& begin(std::int64_t next);
   at::Tensor run(PassRunner::Lane lane, const BeginPass& begin_pass);
+  [[nodiscard]] BranchPlan follow_first_part(Branch branch, BranchPlan plan) const;
+  [[nodiscard]] bool confirms(const PassRunner& runner, PassRunner::Lane lane) const;
   at::Tensor guided(const at::Tensor& combined);
   void end();
   // Waits for what was measured; returns the seconds that took, which the indicator's clock has.
@@ -43,6 +45,8 @@ struct CacheController::Impl {
   RelativeL1Batch distances;  // of the open evaluation
   std::array<DistanceQueue, kNumBranches> signals;
   std::array<ReuseRun, kNumBranches> runs;
+  // What part 0 of the last step did, and which step that was.
+  std::array<std::pair<std::int64_t, BranchPlan>, kNumBranches> first_parts;
 
   std::int64_t index = -1;  // of the evaluation that is open, or was closed last
   bool is_open = false;
@@ -97,8 +101,10 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   BW_CHECK(is_open && decision.run_branches);
   const Stopwatch watch;
   const CacheClocks before = clocks;
-  const BranchPlan& plan = decision.branches[index_of(lane.front())].plan;
-  PassRunner runner({needs, lifetimes, history, clocks, distances}, context(), plan, lane);
+  BranchPlan plan = decision.branches[index_of(lane.front())].plan;
+  if (plan.ask && context().part > 0) plan = follow_first_part(lane.front(), plan);
+  const auto confirm = [&](const PassRunner& asking) { return confirms(asking, lane); };
+  PassRunner runner({needs, lifetimes, history, clocks, distances}, context(), plan, lane, confirm);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -108,14 +114,44 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   for (std::size_t i = 0; i < lane.size(); ++i) {
     BranchObservation& branch = observation.branches[index_of(lane[i])];
     BW_CHECK(takes_part(lane[i]) && !branch.ran);
-    branch = {true, plan, {}, runner.signal(i).gap()};
-    signals[index_of(lane[i])] = runner.signal(i);
+    branch = {true, runner.done(), {}, runner.signal(i).gap()};
+    if (needs.signal.early) {
+      branch.distances = runner.early_distances(i);
+    } else {
+      signals[index_of(lane[i])] = runner.signal(i);
+    }
+    if (context().part == 0) first_parts[index_of(lane[i])] = {context().step, runner.done()};
   }
   const double elsewhere = (clocks.model_seconds - before.model_seconds) +
                            (clocks.indicator_seconds - before.indicator_seconds) +
                            (clocks.rebuild_seconds - before.rebuild_seconds);
   report.totals.controller_seconds += std::max(0.0, watch.seconds() - elsewhere);
   return prediction;
+}
+
+// The second evaluation of a Heun step shares the verdict of the first.
+BranchPlan CacheController::Impl::follow_first_part(Branch branch, BranchPlan plan) const {
+  const auto& [step, first] = first_parts[index_of(branch)];
+  if (step != context().step || first.reuse != Site::kMiddle) return {};
+  plan.ask = false;
+  return plan;
+}
+
+// A branch sees its own distance and those of the branches before it, in batched guidance too, so
+// that both ways decide alike. The lane reuses when all of it may.
+bool CacheController::Impl::confirms(const PassRunner& runner, PassRunner::Lane lane) const {
+  EarlyDistances known;
+  for (const Branch branch : kBranches) {
+    const std::vector<double>& seen = observation.branches[index_of(branch)].distances;
+    if (!seen.empty()) known[index_of(branch)] = seen.front();
+  }
+  bool all = true;
+  for (std::size_t i = 0; i < lane.size(); ++i) {
+    const std::vector<double> now = runner.early_distances(i);
+    if (!now.empty()) known[index_of(lane[i])] = now.front();
+    all = setup.policy->confirm(context(), lane[i], known) && all;
+  }
+  return all;
 }
 
 at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
@@ -127,7 +163,7 @@ at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
   const CacheKey key{.slot = Slot::kGuided, .expert = context().expert, .part = context().part};
   at::Tensor prediction = combined;
   const auto is_computed = [&](Branch branch) {
-    return !takes_part(branch) || decision.branches[index_of(branch)].plan.reuse == Site::kNone;
+    return !takes_part(branch) || observation.branches[index_of(branch)].done.reuse == Site::kNone;
   };
   if (!decision.run_branches) {
     prediction = rule.value(history.find(key), context().step, {}).front();
@@ -166,6 +202,7 @@ double CacheController::Impl::read_distances() {
   const Stopwatch watch;
   distances.send();
   for (const Branch branch : kBranches) {
+    if (needs.signal.early) break;  // read inside the pass
     observation.branches[index_of(branch)].distances =
         signals[index_of(branch)].distances(distances);
   }

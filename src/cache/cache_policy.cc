@@ -17,6 +17,8 @@ const char* site_name(Site site) {
       return "branch";
     case Site::kStack:
       return "stack";
+    case Site::kMiddle:
+      return "middle";
     case Site::kBlock:
       return "block";
     case Site::kStage:

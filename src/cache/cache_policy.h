@@ -3,8 +3,9 @@
 // paper to a file, and cache_controller.h for the only caller.
 //
 // A policy knows nothing of models or tensors. It plans an evaluation before any branch runs
-// (begin, const), and learns afterwards from what was really done (observe), because a guard, a
-// missing anchor or batched guidance may overrule it. A policy object serves one run.
+// (begin, const), may be asked inside a pass once its early signal is known (confirm, const), and
+// learns afterwards from what was really done (observe), because a guard, a missing anchor or
+// batched guidance may overrule it. A policy object serves one run.
 #pragma once
 
 #include <array>
@@ -26,6 +27,7 @@ enum class Site : std::uint8_t {
   kGuided,  // the prediction after guidance: no branch runs
   kBranch,  // the prediction of one branch: its Pass is not even begun
   kStack,   // the hidden state after the last block: all blocks are left out at once
+  kMiddle,  // the hidden state after the middle blocks: the first and the last ones run
   kBlock,   // the hidden state after single blocks
   kStage,   // outputs of single stages of blocks, before their gates and residual sums
 };
@@ -33,10 +35,14 @@ enum class Site : std::uint8_t {
 [[nodiscard]] const char* site_name(Site site);
 
 struct BranchPlan {
-  Site reuse = Site::kNone;       // never kGuided
-  std::vector<bool> blocks = {};  // Site::kBlock only: true = this block is reused; one per block
+  Site reuse = Site::kNone;  // never kGuided
+  // Site::kBlock: true = this block is reused; one per block. Site::kMiddle: filled in by the
+  // controller.
+  std::vector<bool> blocks = {};
   // Site::kStage only: per block and stage, true = the stage's output is reused.
   std::vector<std::vector<bool>> stages = {};
+  // Site::kMiddle only: reuse if CachePolicy::confirm says so. Never set in what was done.
+  bool ask = false;
   bool operator==(const BranchPlan&) const = default;
 };
 
@@ -56,14 +62,28 @@ enum class SignalKind : std::uint8_t {
   kNone,
   kBlockOutput,     // hidden state after the block, all streams
   kAttentionInput,  // Pass::probe: norm1(h)·(1+scale)+shift, before the block
+  kBlockResidual,   // output − input of the block, all streams
 };
 
 // Per probed block Σ|f − f_ref| / Σ|f_ref| in fp32, where f_ref is the block's tensor at the last
 // evaluation that *computed* it. Measured at part 0 of a step only.
 struct SignalNeeds {
   SignalKind kind = SignalKind::kNone;
-  std::vector<std::vector<std::size_t>> blocks;  // per expert, ascending
+  std::vector<std::vector<std::size_t>> blocks = {};  // per expert, ascending; empty when early
   std::array<bool, kNumBranches> branches = {true, true};
+  // One distance, measured inside the pass where the middle blocks begin, before they are decided
+  // (CachePolicy::confirm). The tensor is that of the first middle block (kAttentionInput), the
+  // hidden state that enters it (kBlockOutput), or that minus the stack's input (kBlockResidual).
+  bool early = false;
+  // Early only: f_ref is of the last evaluation that computed the middle; false: of the evaluation
+  // before, whether it computed or not.
+  bool against_computed = true;
+};
+
+// Site::kMiddle: how many blocks run at either end whatever is reused.
+struct MiddleBlocks {
+  std::size_t first = 0;
+  std::size_t last = 0;
 };
 
 // A stage of a block, by position.
@@ -82,6 +102,7 @@ struct CacheNeeds {
   std::vector<std::vector<std::size_t>> reusable_blocks = {};
   // Site::kStage: which stages are ever reused, per expert, ascending.
   std::vector<std::vector<StageRef>> reusable_stages = {};
+  MiddleBlocks middle = {};  // leaves at least one block of every expert in between
 
   [[nodiscard]] bool has(Site site) const;
 };
@@ -89,8 +110,8 @@ struct CacheNeeds {
 struct BranchObservation {
   bool ran = false;  // took part; false also when the guided prediction was reused
   BranchPlan done;
-  // One per probed block, NaN or Inf where the tensors hold such; empty when nothing was measured
-  // or there is no computed predecessor.
+  // One per probed block (early: one), NaN or Inf where the tensors hold such; empty when nothing
+  // was measured or there is no predecessor to compare with.
   std::vector<double> distances;
   std::int64_t gap = 0;  // steps since that predecessor; 0 when distances is empty
 };
@@ -103,11 +124,21 @@ struct Observation {
   std::array<BranchObservation, kNumBranches> branches;
 };
 
+// Early distances of the branches that were measured so far in this evaluation; the conditional
+// branch comes first.
+using EarlyDistances = std::array<std::optional<double>, kNumBranches>;
+
 class CachePolicy {
  public:
   virtual ~CachePolicy() = default;
   [[nodiscard]] virtual const CacheNeeds& needs() const = 0;
   [[nodiscard]] virtual EvaluationPlan begin(const EvaluationContext& context) const = 0;
+  // Whether a branch planned with `ask` reuses the middle blocks. Asked at part 0 of a step; part 1
+  // follows it.
+  [[nodiscard]] virtual bool confirm(const EvaluationContext& /*context*/, Branch /*branch*/,
+                                     const EarlyDistances& /*distances*/) const {
+    return false;
+  }
   virtual void observe(const EvaluationContext& context, const Observation& observation) = 0;
 };
 

@@ -17,6 +17,8 @@ const char* signal_name(SignalKind kind) {
       return "block_output";
     case SignalKind::kAttentionInput:
       return "attention_input";
+    case SignalKind::kBlockResidual:
+      return "block_residual";
   }
   return "none";
 }
@@ -112,7 +114,9 @@ Json totals_to_json(const CacheTotals& totals) {
 
 Json signal_to_json(const SignalNeeds& signal) {
   Json json = {{"kind", signal_name(signal.kind)}};
-  if (signal.kind != SignalKind::kNone) json["blocks"] = signal.blocks;
+  if (signal.kind == SignalKind::kNone) return json;
+  json["blocks"] = signal.blocks;
+  json["early"] = signal.early;
   return json;
 }
 

@@ -7,8 +7,8 @@
 namespace bw {
 namespace {
 
-constexpr std::array<Site, 6> kSites = {Site::kNone,  Site::kGuided, Site::kBranch,
-                                        Site::kStack, Site::kBlock,  Site::kStage};
+constexpr std::array kSites = {Site::kNone,   Site::kGuided, Site::kBranch, Site::kStack,
+                               Site::kMiddle, Site::kBlock,  Site::kStage};
 
 Site parse_site(const std::string& name, const Origin& origin) {
   std::vector<std::string> known;
@@ -69,6 +69,13 @@ BranchPlan parse_staged_branch(JsonObject& object, const std::vector<bool>& bloc
   return plan;
 }
 
+// Some blocks, all next to each other.
+bool is_middle(const std::vector<bool>& blocks) {
+  const auto begin = std::find(blocks.begin(), blocks.end(), true);
+  const auto end = std::find(begin, blocks.end(), false);
+  return begin != blocks.end() && std::find(end, blocks.end(), true) == blocks.end();
+}
+
 BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& origin) {
   JsonObject object(json, origin);
   BranchPlan plan{.reuse = parse_site(object.text("reuse"), object.at("reuse"))};
@@ -78,13 +85,14 @@ BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& 
   if (plan.reuse == Site::kStage) return parse_staged_branch(object, blocks);
   const auto reused = static_cast<std::size_t>(std::count(blocks.begin(), blocks.end(), true));
   const bool is_whole = plan.reuse == Site::kBranch || plan.reuse == Site::kStack;
-  const bool agrees =
-      plan.reuse == Site::kBlock ? reused > 0 : reused == (is_whole ? num_blocks : 0);
+  const bool agrees = plan.reuse == Site::kBlock    ? reused > 0
+                      : plan.reuse == Site::kMiddle ? is_middle(blocks)
+                                                    : reused == (is_whole ? num_blocks : 0);
   if (plan.reuse == Site::kGuided || !agrees) {
     reject(object.at("blocks"),
            "'" + letters + "' contradicts reuse '" + site_name(plan.reuse) + "'");
   }
-  if (plan.reuse == Site::kBlock) plan.blocks = std::move(blocks);
+  if (plan.reuse == Site::kBlock || plan.reuse == Site::kMiddle) plan.blocks = std::move(blocks);
   return plan;
 }
 

@@ -38,6 +38,7 @@ class Decider {
     if (std::string name = guard(branch); !name.empty()) return {{}, std::move(name)};
     if (plan.reuse == Site::kBlock) return decide_blocks(branch, plan);
     if (plan.reuse == Site::kStage) return decide_stages(branch, plan);
+    if (plan.reuse == Site::kMiddle) return decide_middle(branch, plan);
     const Slot slot = plan.reuse == Site::kBranch ? Slot::kBranch : Slot::kStack;
     if (!has_anchor(slot, branch)) return {{}, kNoAnchor};
     return {{.reuse = plan.reuse}, kPolicy};
@@ -53,6 +54,18 @@ class Decider {
   }
 
  private:
+  BranchDecision decide_middle(Branch branch, const BranchPlan& plan) const {
+    if (!has_anchor(Slot::kMiddle, branch)) return {{}, kNoAnchor};
+    const std::size_t num_blocks = overrules_.layout.experts[context_.expert].blocks.size();
+    const MiddleBlocks& middle = overrules_.needs.middle;
+    BW_CHECK(middle.first + middle.last < num_blocks);
+    BranchDecision decision{plan, kPolicy};
+    decision.plan.blocks.assign(num_blocks, true);
+    std::fill_n(decision.plan.blocks.begin(), middle.first, false);
+    std::fill_n(decision.plan.blocks.rbegin(), middle.last, false);
+    return decision;
+  }
+
   BranchDecision decide_blocks(Branch branch, const BranchPlan& plan) const {
     const std::size_t num_blocks = overrules_.layout.experts[context_.expert].blocks.size();
     const std::vector<std::size_t>& reusable = overrules_.needs.reusable_blocks[context_.expert];

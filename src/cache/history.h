@@ -16,10 +16,11 @@
 
 namespace bw {
 
-enum class Slot : std::uint8_t { kGuided, kBranch, kStack, kBlock, kStage, kSignal };
+enum class Slot : std::uint8_t { kGuided, kBranch, kStack, kMiddle, kBlock, kStage, kSignal };
 
 // Explicit in everything that must not be mixed. kGuided has no branch; only kBlock, kStage and
-// kSignal have a block, only kStage a stage; what is not used stays at its default.
+// kSignal have a block (an early signal the first of the middle), only kStage a stage; what is not
+// used stays at its default.
 struct CacheKey {
   Slot slot = Slot::kStack;
   std::size_t expert = 0;

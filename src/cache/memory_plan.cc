@@ -35,6 +35,7 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
     case Slot::kBranch:
       return layout.prediction_bytes;
     case Slot::kStack:
+    case Slot::kMiddle:
     case Slot::kBlock:
     case Slot::kStage:  // at most: a stage may leave streams alone
       return expert.hidden_bytes;
@@ -60,6 +61,7 @@ std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext
     key.branch = branch;
     if (needs.has(Site::kBranch)) add(Slot::kBranch);
     if (needs.has(Site::kStack)) add(Slot::kStack);
+    if (needs.has(Site::kMiddle)) add(Slot::kMiddle);
     if (needs.has(Site::kBlock)) {
       for (const std::size_t block : needs.reusable_blocks[context.expert]) {
         add(Slot::kBlock, block);
@@ -72,7 +74,8 @@ std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext
     }
     const bool is_probed = needs.signal.kind != SignalKind::kNone && context.part == 0 &&
                            needs.signal.branches[index_of(branch)];
-    if (is_probed) {
+    if (is_probed && needs.signal.early) add(Slot::kSignal, needs.middle.first);
+    if (is_probed && !needs.signal.early) {
       for (const std::size_t block : needs.signal.blocks[context.expert]) {
         add(Slot::kSignal, block);
       }

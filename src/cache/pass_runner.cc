@@ -32,6 +32,14 @@ Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branche
   return rows;
 }
 
+Hidden difference(const Hidden& a, const Hidden& b) {
+  Hidden result;
+  for (std::size_t stream = 0; stream < a.size(); ++stream) {
+    result.push_back(a[stream] - b[stream]);
+  }
+  return result;
+}
+
 Hidden stack_rows(std::vector<Hidden> parts) {
   if (parts.size() == 1) return std::move(parts.front());
   Hidden result;
@@ -96,15 +104,82 @@ Hidden PassRunner::walk_stack(Pass& pass) {
     return rebuild(Slot::kStack, {}, input);
   }
   const Hidden input = embedded();
-  Hidden hidden = input;
-  for (std::size_t block = 0; block < pass.blocks().size(); ++block) {
-    hidden = run_block(pass, block, hidden);
+  const std::size_t num_blocks = pass.blocks().size();
+  Hidden hidden;
+  if (parts_.needs.has(Site::kMiddle)) {
+    const MiddleBlocks& middle = parts_.needs.middle;
+    hidden = run_blocks(pass, 0, middle.first, input);
+    hidden = run_middle(pass, input, hidden);
+    hidden = run_blocks(pass, num_blocks - middle.last, num_blocks, std::move(hidden));
+  } else {
+    hidden = run_blocks(pass, 0, num_blocks, input);
   }
   // A stack with a reused block is no true sample of itself.
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kStack)) {
     keep(Slot::kStack, {}, input, hidden);
   }
   return hidden;
+}
+
+Hidden PassRunner::run_blocks(Pass& pass, std::size_t begin, std::size_t end, Hidden hidden) {
+  for (std::size_t block = begin; block < end; ++block) hidden = run_block(pass, block, hidden);
+  return hidden;
+}
+
+Hidden PassRunner::run_middle(Pass& pass, const Hidden& stack_input, const Hidden& hidden) {
+  const MiddleBlocks& middle = parts_.needs.middle;
+  const Hidden signal = early_tensors(pass, stack_input, hidden);
+  if (!signal.empty()) compare_early(signal);
+  if (plan_.ask && !confirm_(*this)) plan_ = {};
+  plan_.ask = false;
+  const bool reuse = plan_.reuse == Site::kMiddle;
+  if (!signal.empty() && !(reuse && parts_.needs.signal.against_computed)) keep_early(signal);
+  if (reuse) return rebuild(Slot::kMiddle, {}, hidden);
+  Hidden output = run_blocks(pass, middle.first, pass.blocks().size() - middle.last, hidden);
+  if (plan_.reuse == Site::kNone) keep(Slot::kMiddle, {}, hidden, output);
+  return output;
+}
+
+Hidden PassRunner::early_tensors(Pass& pass, const Hidden& stack_input, const Hidden& hidden) {
+  const SignalNeeds& signal = parts_.needs.signal;
+  const bool wanted = std::any_of(lane_.begin(), lane_.end(),
+                                  [&](Branch branch) { return signal.branches[index_of(branch)]; });
+  if (!measure_ || !signal.early || !wanted) return {};
+  double& seconds = parts_.clocks.indicator_seconds;
+  if (signal.kind == SignalKind::kAttentionInput) {
+    return {timed(seconds, [&] { return pass.probe(parts_.needs.middle.first, hidden); })};
+  }
+  if (signal.kind == SignalKind::kBlockOutput) return hidden;
+  return timed(seconds, [&] { return difference(hidden, stack_input); });
+}
+
+void PassRunner::compare_early(const Hidden& now) {
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
+    const CacheKey signal = key(Slot::kSignal, lane_[i], {parts_.needs.middle.first, 0});
+    const std::span<const Sample> before = parts_.history.find(signal);
+    if (before.empty()) continue;
+    queues_[i].compare(rows_of(now, i, lane_.size()), before.front(), context_.step, early_batch_);
+  }
+  early_batch_.send();
+  parts_.clocks.indicator_seconds += watch.seconds();
+}
+
+void PassRunner::keep_early(const Hidden& now) {
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
+    const CacheKey signal = key(Slot::kSignal, lane_[i], {parts_.needs.middle.first, 0});
+    if (!parts_.lifetimes.readable_after(signal, context_.index)) continue;
+    parts_.history.make_room(signal, 1);
+    Hidden rows = rows_of(now, i, lane_.size());
+    if (!probes_whole_lane()) {
+      for (at::Tensor& tensor : rows) tensor = tensor.clone();
+    }
+    parts_.history.push(signal, {context_.step, std::move(rows)});
+  }
+  parts_.clocks.indicator_seconds += watch.seconds();
 }
 
 Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input) {
@@ -126,6 +201,10 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
   Hidden output = may_reuse_stage_of(block) ? run_stages(pass, block, input)
                                             : run_whole_block(pass, block, input);
   if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
+  if (probed && needs.signal.kind == SignalKind::kBlockResidual) {
+    measure_block(
+        block, timed(parts_.clocks.indicator_seconds, [&] { return difference(output, input); }));
+  }
   if (needs.has(Site::kBlock)) {
     const std::vector<std::size_t>& reusable = needs.reusable_blocks[context_.expert];
     if (std::binary_search(reusable.begin(), reusable.end(), block)) {
@@ -183,7 +262,7 @@ bool PassRunner::may_reuse_stage_of(std::size_t block) const {
 }
 
 bool PassRunner::is_probed(std::size_t block) const {
-  if (!measure_) return false;
+  if (!measure_ || parts_.needs.signal.early) return false;
   const std::vector<std::size_t>& probed = parts_.needs.signal.blocks[context_.expert];
   return std::binary_search(probed.begin(), probed.end(), block);
 }

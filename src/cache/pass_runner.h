@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "bundle/denoiser.h"
 #include "cache/cache_report.h"
@@ -36,16 +38,28 @@ class PassRunner {
  public:
   using BeginPass = std::function<std::unique_ptr<Pass>()>;
   using Lane = std::span<const Branch>;
+  // Answers a plan that asks, once signal() and early_distances() of the lane are known.
+  using Confirm = std::function<bool(const PassRunner&)>;
 
-  // `plan` is that of every branch of the lane; it and `context` must outlive the runner.
-  PassRunner(const RunnerParts& parts, const EvaluationContext& context, const BranchPlan& plan,
-             Lane lane)
-      : parts_(parts), context_(context), plan_(plan), lane_(lane) {}
+  // `plan` is that of every branch of the lane; `context` must outlive the runner.
+  PassRunner(const RunnerParts& parts, const EvaluationContext& context, BranchPlan plan, Lane lane,
+             Confirm confirm)
+      : parts_(parts),
+        context_(context),
+        plan_(std::move(plan)),
+        lane_(lane),
+        confirm_(std::move(confirm)) {}
 
   // The prediction, one row per branch of the lane.
   [[nodiscard]] at::Tensor run(const BeginPass& begin_pass, bool measure);
   // What was measured of the lane's i-th branch, in the batch `distances`.
   [[nodiscard]] const DistanceQueue& signal(std::size_t i) const { return queues_[i]; }
+  // An early signal has been read already; empty without a predecessor.
+  [[nodiscard]] std::vector<double> early_distances(std::size_t i) const {
+    return queues_[i].distances(early_batch_);
+  }
+  // The plan, with what was asked decided.
+  [[nodiscard]] const BranchPlan& done() const { return plan_; }
 
  private:
   // Adds the time of work inside the Pass to the model's clocks.
@@ -57,6 +71,14 @@ class PassRunner {
   [[nodiscard]] Hidden rebuild(Slot slot, StageRef at, const Hidden& input);
   void keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output);
   [[nodiscard]] Hidden walk_stack(Pass& pass);
+  // Blocks begin … end − 1.
+  [[nodiscard]] Hidden run_blocks(Pass& pass, std::size_t begin, std::size_t end, Hidden hidden);
+  // The middle blocks, computed or rebuilt; decides what the plan asks.
+  [[nodiscard]] Hidden run_middle(Pass& pass, const Hidden& stack_input, const Hidden& hidden);
+  // The tensors of the early signal; empty when it is not measured.
+  [[nodiscard]] Hidden early_tensors(Pass& pass, const Hidden& stack_input, const Hidden& hidden);
+  void compare_early(const Hidden& now);
+  void keep_early(const Hidden& now);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);
   [[nodiscard]] Hidden run_whole_block(Pass& pass, std::size_t block, const Hidden& input);
   // Block by stages: computes and keeps, or rebuilds, the output of each.
@@ -72,8 +94,10 @@ class PassRunner {
 
   RunnerParts parts_;
   const EvaluationContext& context_;
-  const BranchPlan& plan_;
+  BranchPlan plan_;
   Lane lane_;
+  Confirm confirm_;
+  RelativeL1Batch early_batch_;
   bool measure_ = false;
   std::array<DistanceQueue, kNumBranches> queues_;
 };

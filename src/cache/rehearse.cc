@@ -23,14 +23,16 @@ void grow(FeatureLevels& levels, const SignalRecord::Changes& changes) {
 // One evaluation; hidden states are [B,1,1] f32, a row per branch of the lane.
 class RecordedPass final : public Pass {
  public:
-  RecordedPass(std::span<const BlockInfo> blocks, const FeatureLevels& outputs,
+  // `outputs`: of the blocks, or of what they add when `adds`.
+  RecordedPass(std::span<const BlockInfo> blocks, const FeatureLevels& outputs, bool adds,
                const FeatureLevels& inputs, std::span<const Branch> lane)
-      : blocks_(blocks), outputs_(outputs), inputs_(inputs), lane_(lane) {}
+      : blocks_(blocks), outputs_(outputs), adds_(adds), inputs_(inputs), lane_(lane) {}
 
   std::span<const BlockInfo> blocks() const override { return blocks_; }
-  Hidden embed() override { return {rows(1)}; }
-  Hidden run_block(std::size_t block, const Hidden& /*hidden*/) override {
-    return {level(outputs_, block)};
+  Hidden embed() override { return {rows(0)}; }
+  Hidden run_block(std::size_t block, const Hidden& hidden) override {
+    const at::Tensor value = level(outputs_, block);
+    return {adds_ ? hidden.front() + value : value};
   }
   at::Tensor probe(std::size_t block, const Hidden& /*hidden*/) override {
     return level(inputs_, block);
@@ -39,9 +41,10 @@ class RecordedPass final : public Pass {
                         const Hidden& /*hidden*/) override {
     return {{rows(1)}, {rows(1)}};
   }
-  Hidden add_stage(std::size_t block, std::size_t /*stage*/, const Hidden& /*hidden*/,
+  // The first stage brings all of the block.
+  Hidden add_stage(std::size_t block, std::size_t stage, const Hidden& hidden,
                    const StageResult& /*result*/) override {
-    return {level(outputs_, block)};
+    return stage == 0 ? run_block(block, hidden) : hidden;
   }
   Hidden gate(std::size_t /*block*/, std::size_t /*stage*/) override { return {rows(1)}; }
   at::Tensor head(const Hidden& /*hidden*/) override { return rows(1).reshape({-1, 1, 1, 1, 1}); }
@@ -60,6 +63,7 @@ class RecordedPass final : public Pass {
 
   std::span<const BlockInfo> blocks_;
   const FeatureLevels& outputs_;
+  bool adds_;
   const FeatureLevels& inputs_;
   std::span<const Branch> lane_;
 };
@@ -99,15 +103,16 @@ CacheReport rehearse(CacheSetup setup, const SignalRecord& record) {
   const c10::InferenceMode inference;
   const SignalKind kind = setup.policy->needs().signal.kind;
   BW_CHECK(kind == SignalKind::kNone || record.evaluations.contains(kind));
-  const auto outputs = feature_levels(record, SignalKind::kBlockOutput, setup.layout);
+  const bool adds = kind == SignalKind::kBlockResidual;
+  const auto outputs = feature_levels(record, adds ? kind : SignalKind::kBlockOutput, setup.layout);
   const auto inputs = feature_levels(record, SignalKind::kAttentionInput, setup.layout);
   const CacheLayout layout = setup.layout;
   CacheController cache(std::move(setup));
   const auto run = [&](const EvaluationContext& e, std::span<const Branch> lane) {
     const auto begin = [&] {
       const auto i = static_cast<std::size_t>(e.index);
-      return std::make_unique<RecordedPass>(layout.experts[e.expert].blocks, outputs[i], inputs[i],
-                                            lane);
+      return std::make_unique<RecordedPass>(layout.experts[e.expert].blocks, outputs[i], adds,
+                                            inputs[i], lane);
     };
     return lane.size() > 1 ? cache.run_batched(begin) : cache.run(lane.front(), begin);
   };

@@ -1,6 +1,7 @@
 #include "cache/replay.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -80,12 +81,33 @@ void check_stages(const CacheTrace::Step& step, const RunShape& shape, const Ori
   }
 }
 
+// How many blocks at either end run where the middle is reused; the same wherever it is.
+MiddleBlocks middle_blocks(const CacheTrace& trace, const Origin& origin) {
+  std::optional<MiddleBlocks> middle;
+  for (std::size_t i = 0; i < trace.evaluations.size(); ++i) {
+    for (const BranchPlan& branch : trace.evaluations[i].branches) {
+      if (branch.reuse != Site::kMiddle) continue;
+      const std::vector<bool>& blocks = branch.blocks;
+      const MiddleBlocks here = {
+          static_cast<std::size_t>(std::find(blocks.begin(), blocks.end(), true) - blocks.begin()),
+          static_cast<std::size_t>(std::find(blocks.rbegin(), blocks.rend(), true) -
+                                   blocks.rbegin())};
+      if (middle && (middle->first != here.first || middle->last != here.last)) {
+        reject(evaluation_origin(origin, i), "reuses another range of blocks than before");
+      }
+      middle = here;
+    }
+  }
+  return middle.value_or(MiddleBlocks());
+}
+
 // The blocks that the trace ever reuses; the others need not be kept.
 std::vector<std::vector<std::size_t>> reused_blocks(const CacheTrace& trace,
                                                     std::size_t num_experts) {
   std::vector<std::set<std::size_t>> reused(num_experts);
   for (const CacheTrace::Step& step : trace.evaluations) {
     for (const BranchPlan& branch : step.branches) {
+      if (branch.reuse != Site::kBlock) continue;
       for (std::size_t block = 0; block < branch.blocks.size(); ++block) {
         if (branch.blocks[block]) reused[step.context.expert].insert(block);
       }
@@ -135,6 +157,7 @@ std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
     check_sites(trace.evaluations[i], needs, at);
     check_stages(trace.evaluations[i], shape, at);
   }
+  needs.middle = middle_blocks(trace, origin);
   needs.reusable_blocks = reused_blocks(trace, shape.blocks_per_expert.size());
   needs.reusable_stages = reused_stages(trace, shape.blocks_per_expert.size());
   return std::make_unique<ReplayPolicy>(std::move(trace), std::move(needs));

@@ -30,7 +30,8 @@ Json timings_to_json(const Timings& timings) {
 }
 
 char block_mark(const BranchPlan& done, std::size_t block) {
-  if (done.reuse == Site::kBlock) return done.blocks[block] ? '.' : '#';
+  if (done.reuse == Site::kBlock || done.reuse == Site::kMiddle)
+    return done.blocks[block] ? '.' : '#';
   if (done.reuse != Site::kStage) return done.reuse == Site::kNone ? '#' : '.';
   if (is_all_reused(done.stages[block])) return '.';
   const std::vector<bool>& stages = done.stages[block];

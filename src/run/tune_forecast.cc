@@ -28,7 +28,7 @@ double reused_share(const BranchPlan& done, std::size_t num_blocks) {
            static_cast<double>(std::max<std::size_t>(reused.size(), 1));
   };
   if (done.reuse == Site::kNone) return 0;
-  if (done.reuse == Site::kBlock) return share(done.blocks);
+  if (done.reuse == Site::kBlock || done.reuse == Site::kMiddle) return share(done.blocks);
   if (done.reuse != Site::kStage) return 1;
   double sum = 0;
   for (const std::vector<bool>& stages : done.stages) sum += share(stages);
@@ -66,6 +66,15 @@ std::string decisions_of(const CacheReport& report) {
   return text;
 }
 
+constexpr double kJustAbove = 1.0001;  // a distance below its threshold makes a policy reuse
+constexpr int kHalvings = 8;           // of the lowest distance, in half steps
+constexpr int kDoublings = 20;
+
+const char* indicator_of(SignalKind kind) {
+  if (kind == SignalKind::kAttentionInput) return "attention_input";
+  return kind == SignalKind::kBlockResidual ? "block_residual" : "block_output";
+}
+
 // Steps between evaluations whose distances were read: what the indicator costs is shared by them.
 std::int64_t measured_evaluations(const CacheReport& report) {
   return std::count_if(
@@ -80,12 +89,10 @@ Plan recording_plan(Plan plan, SignalKind kind) {
   const Origin origin = Origin::flag("--cache bwcache");
   CachePlan cache;
   cache.policy = "bwcache";
-  cache.params = find_cache_policy("bwcache", origin)
-                     .resolve({{"threshold", 0},
-                               {"verdict", "mean"},
-                               {"indicator", kind == SignalKind::kAttentionInput ? "attention_input"
-                                                                                 : "block_output"}},
-                              origin);
+  cache.params =
+      find_cache_policy("bwcache", origin)
+          .resolve({{"threshold", 0}, {"verdict", "mean"}, {"indicator", indicator_of(kind)}},
+                   origin);
   plan.clip.cache = cache;
   return plan;
 }
@@ -176,17 +183,21 @@ std::vector<double> Forecaster::spread_thresholds(const CachePlan& cache, const 
     reject(Origin::flag("--vary").at(param),
            "the policy '" + cache.policy + "' measures nothing to choose it by; write its values");
   }
-  std::set<double> means;
+  std::set<double> trials;
   for (const SignalRecord::Changes& changes : recorded->second) {
     const auto mean = mean_distance(changes[index_of(Branch::kCond)]);
-    if (mean && std::isfinite(*mean) && *mean > 0) means.insert(*mean);
+    if (mean && std::isfinite(*mean) && *mean > 0) trials.insert(*mean * kJustAbove);
   }
-  // Just above a distance it fires; equal shares of computed blocks are one choice.
+  if (trials.empty()) return {};
+  // Policies that sum distances up, or rescale them, have thresholds elsewhere.
+  const double lowest = *trials.begin();
+  for (int i = -kHalvings; i <= kDoublings; ++i) trials.insert(lowest * std::exp2(i / 2.0));
+  // Equal shares of computed blocks are one choice.
   const CachePolicyInfo& info = find_cache_policy(cache.policy, Origin::flag("--cache"));
   std::map<double, double> by_share;
-  for (const double mean : means) {
+  for (const double value : trials) {
     CachePlan trial = cache;
-    const double threshold = rounded_up(mean * 1.0001);
+    const double threshold = rounded_up(value);
     trial.params[param] = threshold;
     trial.params = info.resolve(trial.params, Origin::flag("--vary"));
     const double share = forecast(trial).computed_fraction;

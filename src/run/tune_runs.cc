@@ -29,7 +29,7 @@ RawClip TuneRuns::run(const Plan& plan) {
 void TuneRuns::record() {
   std::vector<SignalKind> kinds = {SignalKind::kBlockOutput};
   const SignalKind needed = signal_kind(setup_.base.clip.cache, setup_.base, model_.manifest());
-  if (needed == SignalKind::kAttentionInput) kinds.push_back(needed);
+  if (needed != SignalKind::kNone && needed != kinds.front()) kinds.push_back(needed);
   expect(setup_.clips.size() * kinds.size());
   for (const TuneClip& clip : setup_.clips) {
     const Plan plan = with_clip(setup_.base, clip.prompt, clip.seed);

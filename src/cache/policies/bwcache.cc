@@ -6,7 +6,8 @@
 //              denominator; `prev` is the last COMPUTED step; nothing accumulates
 //   verdict    mean over the probed blocks n of d(k,n) < threshold (eq. 6-7), strictly, so that
 //              0 never reuses and NaN never does
-//   tensor f   block_output: paper; attention_input (norm1(h)·(1+scale)+shift): released code
+//   tensor f   block_output: paper; attention_input (norm1(h)·(1+scale)+shift): released code;
+//              block_residual (output − input): ours
 //   payload    paper: block features, of which only the last matters (rebuild=output, or residual);
 //              released code: one stack residual
 // Published description: the paper's text and the readings of the released code by others. Both
@@ -28,7 +29,8 @@
 namespace bw {
 namespace {
 
-constexpr std::array<std::string_view, 2> kIndicators = {"block_output", "attention_input"};
+constexpr std::array<std::string_view, 3> kIndicators = {"block_output", "attention_input",
+                                                         "block_residual"};
 constexpr std::array<std::string_view, 3> kVerdicts = {"cond", "mean", "each"};
 constexpr std::array<std::string_view, 2> kTriggers = {"once", "every"};
 constexpr std::array<std::string_view, 2> kTailBases = {"elapsed", "remaining"};
@@ -50,7 +52,9 @@ struct BwcacheParams final : Params {
     v.text({"reuse_interval", "R: steps reused between two computed ones"}, reuse_interval,
            kStepCountForm);
     v.text({"probe_blocks", "blocks whose change is measured"}, probe_blocks, kBlockSetForm);
-    v.choice({"indicator", "tensor that is compared: the paper's, or the released code's"},
+    v.choice({"indicator",
+              "tensor that is compared: the paper's, the released code's, or what "
+              "the block adds"},
              indicator, kIndicators);
     v.text({"rebuild", "how the reused stack gets its value"}, rebuild, Rebuild::kForm);
     v.choice({"verdict",
@@ -143,8 +147,9 @@ class BwcachePolicy final : public CachePolicy {
         masks_{fresh_, fresh_} {
     needs_.sites = {Site::kStack};
     needs_.rebuild = Rebuild::parse(params.rebuild, origin.at("rebuild"));
-    needs_.signal.kind =
-        params.indicator == "block_output" ? SignalKind::kBlockOutput : SignalKind::kAttentionInput;
+    needs_.signal.kind = params.indicator == "block_output"      ? SignalKind::kBlockOutput
+                         : params.indicator == "attention_input" ? SignalKind::kAttentionInput
+                                                                 : SignalKind::kBlockResidual;
     needs_.signal.branches = {true, each_ || mean_};
     for (const std::size_t num_blocks : shape.blocks_per_expert) {
       needs_.signal.blocks.push_back(

@@ -46,7 +46,8 @@ struct Played {
   std::string measured;  // m or -, per step
 };
 
-// One evaluation per step, every plan is followed, nothing is measured at step 0 or where reused.
+// One evaluation per step, every plan is followed, nothing is measured at step 0 or, unless early,
+// where reused. An early policy is asked with the distance of the branch and those before it.
 inline Played play(CachePolicy& policy, std::int64_t num_steps, const Script& script) {
   Played played;
   std::vector<std::int64_t> last_computed(kNumBranches, -1);
@@ -58,16 +59,25 @@ inline Played play(CachePolicy& policy, std::int64_t num_steps, const Script& sc
     const EvaluationPlan plan = policy.begin(context);
     const Distances distances = script(step);
     Observation observation;
+    EarlyDistances known;
     for (const Branch branch : kBranches) {
       BranchObservation& seen = observation.branches[index_of(branch)];
+      const SignalNeeds& signal = policy.needs().signal;
+      const double distance = branch == Branch::kCond ? distances.cond : distances.uncond;
       seen.ran = true;
       seen.done = plan.branches[index_of(branch)];
+      if (signal.early && signal.branches[index_of(branch)] && step > 0) {
+        known[index_of(branch)] = distance;
+        seen.distances = {distance};
+      }
+      if (seen.done.ask && !(step > 0 && policy.confirm(context, branch, known))) seen.done = {};
+      seen.done.ask = false;
       const bool computed = seen.done.reuse == Site::kNone;
       (branch == Branch::kCond ? played.cond : played.uncond) += computed ? 'c' : 'r';
-      if (!computed) continue;
+      if (!computed || signal.early) continue;
       std::int64_t& last = last_computed[index_of(branch)];
-      if (plan.measure && last >= 0 && policy.needs().signal.branches[index_of(branch)]) {
-        seen.distances = {branch == Branch::kCond ? distances.cond : distances.uncond};
+      if (plan.measure && last >= 0 && signal.branches[index_of(branch)]) {
+        seen.distances = {distance};
         seen.gap = step - last;
       }
       last = step;

@@ -64,6 +64,37 @@ TEST(Rehearse, TriggerOnce_DecidesAsTheRun) {
   }
 }
 
+// With inputs that do not follow the predictions, a run sees the recorded signals whatever it
+// reuses.
+TEST(Rehearse, SummedChanges_DecideAsTheRun) {
+  CallCounts counts;
+  for (const SubjectOptions& options : kSubjects) {
+    const CacheSubject subject = make_fake_subject(options, &counts);
+    const RunOptions fixed = {.fixed_inputs = true};
+    SignalRecord record;
+    record.add(run_subject(subject,
+                           make_bwcache(subject, {{"threshold", 0},
+                                                  {"verdict", "mean"},
+                                                  {"indicator", "attention_input"}}),
+                           fixed)
+                   .report);
+    const Origin origin = Origin::flag("--cache teacache");
+    const CachePolicyInfo& teacache = find_cache_policy("teacache", origin);
+    int reused = 0;
+    for (const double threshold : {0.05, 0.2, 0.5, 1.5}) {
+      const Json params = teacache.resolve({{"threshold", threshold}}, origin);
+      const CacheReport run =
+          run_subject(subject, teacache.make(params, origin, subject.shape()), fixed).report;
+      const CacheReport rehearsed = rehearse(
+          {teacache.make(params, origin, subject.shape()), {}, std::nullopt, subject.layout},
+          record);
+      EXPECT_EQ(decisions(rehearsed), decisions(run)) << options.name << " " << threshold;
+      reused += run.inert() ? 0 : 1;
+    }
+    EXPECT_GT(reused, 0) << options.name;
+  }
+}
+
 TEST(Rehearse, GuardsAndNoSignal_DecideAsTheRun) {
   CallCounts counts;
   const CacheSubject subject = make_fake_subject({}, &counts);

@@ -1,0 +1,135 @@
+// TeaCache (arXiv 2411.19108): the change of the modulated input of the first block, rescaled by a
+// polynomial, is summed up step by step; while the sum is below the threshold the stack's residual
+// is reused.
+//
+//   signal     d(k) = |m_k − m_{k−1}|_1 / |m_{k−1}|_1 of norm1(h)·(1+scale)+shift of block 0 in
+//              fp32; the OLDER tensor is the denominator; k−1 is the last SEEN step, computed or not
+//   verdict    A + p(d(k)) < threshold reuses and adds p(d(k)) to A; else it computes and A = 0.
+//              p is a polynomial fitted per model; without one p(d) = d
+//   payload    one stack residual, Y = X + R
+//   always     the first `retain_first` and the last `retain_last` steps are computed
+// Published code (image models, HunyuanVideo, Open-Sora; Wan's code probes the time embedding, which
+// is another signal with other polynomials). A polynomial is only trusted where it is positive: a
+// quartic is wild outside the range it was fitted on, so what it gives below 0 counts as 0.
+#include <cmath>
+#include <cstdlib>
+#include <sstream>
+#include <vector>
+
+#include "cache/policies/policy_factory.h"
+
+namespace bw {
+namespace {
+
+constexpr std::string_view kPolynomialForm =
+    "none, or coefficients with the highest power first: a;b;c …";
+
+// Empty for "none".
+std::vector<double> parse_polynomial(const std::string& text, const Origin& origin) {
+  std::vector<double> coefficients;
+  if (text == "none") return coefficients;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ';');) {
+    char* end = nullptr;
+    const double value = std::strtod(part.c_str(), &end);
+    if (part.empty() || *end != '\0' || !std::isfinite(value)) {
+      reject(origin, "'" + part + "' is no coefficient; must be " + std::string(kPolynomialForm));
+    }
+    coefficients.push_back(value);
+  }
+  if (coefficients.empty()) reject(origin, "must be " + std::string(kPolynomialForm));
+  return coefficients;
+}
+
+struct TeacacheParams final : Params {
+  double threshold = 0.1;
+  std::string polynomial = "none";
+  std::int64_t retain_first = 1;
+  std::int64_t retain_last = 1;
+
+  void visit(ParamVisitor& v) override {
+    v.number({"threshold", "reuse while the summed change is below this; 0: never"}, threshold,
+             {.low = 0});
+    v.text({"polynomial", "rescales a change before it is summed"}, polynomial, kPolynomialForm);
+    v.integer({"retain_first", "first steps that are always computed"}, retain_first, {.low = 1});
+    v.integer({"retain_last", "last steps that are always computed"}, retain_last, {.low = 0});
+  }
+  void check(const Origin& origin) const override {
+    (void)parse_polynomial(polynomial, origin.at("polynomial"));
+  }
+};
+
+class TeacachePolicy final : public CachePolicy {
+ public:
+  TeacachePolicy(const TeacacheParams& params, const Origin& origin, const RunShape& shape)
+      : threshold_(params.threshold),
+        polynomial_(parse_polynomial(params.polynomial, origin.at("polynomial"))),
+        first_(params.retain_first),
+        last_(shape.num_steps - params.retain_last) {
+    needs_.sites = {Site::kMiddle};
+    needs_.rebuild = Rebuild::parse("residual", origin);
+    needs_.signal = {.kind = SignalKind::kAttentionInput,
+                     .branches = {true, false},
+                     .early = true,
+                     .against_computed = false};
+  }
+
+  const CacheNeeds& needs() const override { return needs_; }
+
+  EvaluationPlan begin(const EvaluationContext& context) const override {
+    EvaluationPlan plan;
+    if (context.step < first_ || context.step >= last_) return plan;
+    for (BranchPlan& branch : plan.branches) branch = {.reuse = Site::kMiddle, .ask = true};
+    return plan;
+  }
+
+  bool confirm(const EvaluationContext& context, Branch /*branch*/,
+               const EarlyDistances& distances) const override {
+    const std::optional<double>& change = distances[index_of(Branch::kCond)];
+    if (!change || context.expert != expert_) return false;
+    return sum_ + rescaled(*change) < threshold_;
+  }
+
+  void observe(const EvaluationContext& context, const Observation& observation) override {
+    if (context.part != 0) return;
+    const BranchObservation& cond = observation.branches[index_of(Branch::kCond)];
+    const bool reused = cond.done.reuse == Site::kMiddle;
+    sum_ = reused ? sum_ + rescaled(cond.distances.front()) : 0;
+    expert_ = context.expert;
+  }
+
+ private:
+  double rescaled(double change) const {
+    if (polynomial_.empty()) return change;
+    double value = 0;
+    for (const double coefficient : polynomial_) value = value * change + coefficient;
+    return value < 0 ? 0 : value;
+  }
+
+  double threshold_;
+  std::vector<double> polynomial_;
+  std::int64_t first_;
+  std::int64_t last_;
+  double sum_ = 0;
+  std::size_t expert_ = 0;
+  CacheNeeds needs_;
+};
+
+}  // namespace
+
+CachePolicyInfo teacache_cache_policy() {
+  return {.name = "teacache",
+          .summary = "TeaCache: reuses the stack while the summed change of its input is small",
+          .provenance = Provenance::kPublishedCode,
+          .params = describe_params(TeacacheParams()),
+          .presets = {{"slow", "Open-Sora, Latte: 0.1", R"({"threshold": 0.1})"},
+                      {"fast", "Open-Sora, Latte: 0.2", R"({"threshold": 0.2})"},
+                      {"hunyuan-video", "HunyuanVideo's polynomial, threshold 0.15 (2.1x)",
+                       R"({"threshold": 0.15, "polynomial":
+                  "733.226126;-401.131952;67.5869174;-3.14987800;0.0961237896"})"}},
+          .tunable = R"({"threshold": "auto"})",
+          .resolve = resolve_policy_params<TeacacheParams>,
+          .make = make_policy<TeacachePolicy, TeacacheParams>};
+}
+
+}  // namespace bw
