@@ -45,6 +45,7 @@ void TuneRuns::record() {
       tick("recorded");
     }
   }
+  recorded_blocks_ = blocks_;
 }
 
 MeasuredRun TuneRuns::run_candidate(const TuneCandidate& candidate, const TuneClip& clip,

@@ -31,6 +31,8 @@ class TuneRuns {
 
   // Blocks computed so far; rows that were taken over count as if they had been run now.
   [[nodiscard]] double blocks() const { return static_cast<double>(blocks_); }
+  // Those of the recorded runs.
+  [[nodiscard]] double recorded_blocks() const { return static_cast<double>(recorded_blocks_); }
   // Of one uncached run.
   [[nodiscard]] double blocks_per_clip() const { return static_cast<double>(blocks_per_clip_); }
   // Runs that are still to come, for the progress shown.
@@ -56,6 +58,7 @@ class TuneRuns {
   std::vector<Base> base_;
   std::vector<Forecaster> forecasters_;
   std::int64_t blocks_ = 0;
+  std::int64_t recorded_blocks_ = 0;
   std::int64_t blocks_per_clip_ = 0;
   std::int64_t done_ = 0;
   std::int64_t planned_ = 0;

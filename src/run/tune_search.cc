@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kAutoValues = 8;
 constexpr int kTriesPerTarget = 6;
+constexpr std::size_t kFewest = 8;     // settings that may always be run
 constexpr std::size_t kMoreClips = 3;  // a round has this many times the clips of the one before
 constexpr double kSurvivors = 0.5;     // share of the points that come into the next
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
@@ -67,7 +68,13 @@ std::vector<std::size_t> TuneSearch::rounds() const {
   return sizes;
 }
 
-double TuneSearch::allowed_blocks() const { return setup_.share * grid_blocks() - runs_.blocks(); }
+// The share of the grid, but never less than what a few settings cost on all clips.
+double TuneSearch::allowed_blocks() const {
+  const double per_point = grid_blocks() / static_cast<double>(num_candidates_);
+  const double fewest =
+      runs_.recorded_blocks() + per_point * static_cast<double>(std::min(points_.size(), kFewest));
+  return std::max(setup_.share * grid_blocks(), fewest) - runs_.blocks();
+}
 
 std::size_t TuneSearch::first_round_size(std::span<const std::size_t> rounds) const {
   const double per_run = grid_blocks() / static_cast<double>(num_candidates_ * setup_.clips.size());
