@@ -100,6 +100,22 @@ std::vector<std::size_t> block_set(std::string_view text, std::size_t num_blocks
   return blocks;
 }
 
+void check_block_count(std::string_view text, const Origin& origin) {
+  const std::optional<std::int64_t> count = whole_number(text);
+  if ((!count || *count < 1) && !percentage(text)) reject_form(text, kBlockCountForm, origin);
+}
+
+std::size_t block_count(std::string_view text, std::size_t num_blocks, const Origin& origin) {
+  check_block_count(text, origin);
+  if (const std::optional<std::int64_t> count = whole_number(text)) {
+    if (static_cast<std::size_t>(*count) <= num_blocks) return static_cast<std::size_t>(*count);
+    reject(origin, "must be at most the model's " + std::to_string(num_blocks) + " blocks, got " +
+                       std::string(text));
+  }
+  const long long rounded = std::llround(*percentage(text) * static_cast<double>(num_blocks));
+  return static_cast<std::size_t>(std::max(1LL, rounded));
+}
+
 std::vector<std::string> stage_names(std::string_view text, const Origin& origin) {
   if (text == "all") return {};
   std::vector<std::string> names;

@@ -27,6 +27,13 @@ void check_block_set(std::string_view text, const Origin& origin);
 [[nodiscard]] std::vector<std::size_t> block_set(std::string_view text, std::size_t num_blocks,
                                                  const Origin& origin);
 
+// Blocks next to each other: "14" or "50%" of all blocks, rounded to the nearest, at least 1.
+inline constexpr std::string_view kBlockCountForm = "a number of blocks (14) or a percentage (50%)";
+void check_block_count(std::string_view text, const Origin& origin);
+// More than the model has is rejected.
+[[nodiscard]] std::size_t block_count(std::string_view text, std::size_t num_blocks,
+                                      const Origin& origin);
+
 // Stages: "all" or names "self_attention+feed_forward".
 inline constexpr std::string_view kStageSetForm =
     "all or names of stages (self_attention+feed_forward)";

@@ -42,6 +42,16 @@ const CachePolicyInfo& find_cache_policy(std::string_view name, const Origin& or
   reject(origin, std::string(name) + " is no cache policy" + known_names_hint(name, known));
 }
 
+std::vector<NamedPreset> named_presets() {
+  std::vector<NamedPreset> named;
+  for (const CachePolicyInfo& policy : cache_policies()) {
+    for (const PolicyPreset& preset : policy.presets) {
+      if (preset.is_name) named.push_back({&policy, &preset});
+    }
+  }
+  return named;
+}
+
 Json preset_params(const CachePolicyInfo& policy, std::string_view preset, const Origin& origin) {
   std::vector<std::string> known;
   for (const PolicyPreset& candidate : policy.presets) {

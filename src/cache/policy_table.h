@@ -37,6 +37,8 @@ struct PolicyPreset {
   std::string_view name;
   std::string_view summary;  // with its source
   std::string_view params;   // JSON object; what it leaves out keeps its default
+  // Known by this name to users of other programs: `--cache NAME` means policy and preset.
+  bool is_name = false;
 };
 
 struct CachePolicyInfo {
@@ -59,6 +61,14 @@ struct CachePolicyInfo {
 [[nodiscard]] std::span<const CachePolicyInfo> cache_policies();
 // Rejects an unknown name with the nearest known one.
 [[nodiscard]] const CachePolicyInfo& find_cache_policy(std::string_view name, const Origin& origin);
+struct NamedPreset {
+  const CachePolicyInfo* policy = nullptr;
+  const PolicyPreset* preset = nullptr;
+};
+
+// Presets that are names of their own (PolicyPreset::is_name), of all policies.
+[[nodiscard]] std::vector<NamedPreset> named_presets();
+
 // The parameters of a preset; an unknown one is rejected with the nearest known one.
 [[nodiscard]] Json preset_params(const CachePolicyInfo& policy, std::string_view preset,
                                  const Origin& origin);

@@ -1,6 +1,7 @@
 // Which policy runs, with which parameters and guards, out of four places: a model's preset,
 // --cache or the config's `cache`, --threshold, and the guard flags; the later wins.
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "cache/policy_table.h"
@@ -35,6 +36,13 @@ bool is_policy(const std::string& name) {
                      [&](const CachePolicyInfo& info) { return info.name == name; });
 }
 
+std::optional<NamedPreset> find_named_preset(const std::string& name) {
+  for (const NamedPreset& named : named_presets()) {
+    if (named.preset->name == name) return named;
+  }
+  return std::nullopt;
+}
+
 Json model_preset(const Manifest& manifest, const std::string& name) {
   return manifest.cache_presets.at(name).at("cache");
 }
@@ -52,9 +60,13 @@ CacheAsk ask_from_text(const std::string& text, const Manifest& manifest, const 
   } else if (manifest.cache_presets.contains(name)) {
     ask.object = model_preset(manifest, name);
     ask.object["model_preset"] = name;
+  } else if (const auto named = find_named_preset(name)) {
+    ask.object["policy"] = named->policy->name;
+    ask.object["preset"] = name;
   } else {
     std::vector<std::string> known;
     for (const CachePolicyInfo& info : cache_policies()) known.emplace_back(info.name);
+    for (const NamedPreset& preset : named_presets()) known.emplace_back(preset.preset->name);
     for (const auto& [preset, value] : manifest.cache_presets.items()) known.push_back(preset);
     reject(origin, "unknown policy or preset '" + name + "'" + known_names_hint(name, known));
   }

@@ -1,14 +1,15 @@
 // DBCache (cache-dit) and its special case FBCache (ParaAttention, diffusers): the first F blocks
-// always run; while what they add to the stack's input has changed little, the blocks in between are
-// left out and their residual is added; the last B blocks run again.
+// always run; while what they add to the stack's input has changed little, the blocks in between
+// are left out and their residual is added; the last B blocks run again.
 //
 //   signal     d = |f − f_ref|_1 / |f_ref|_1, f = h_F − h_0 in fp32; the OLDER tensor is the
 //              denominator; f_ref is of the last COMPUTED step; nothing accumulates
 //   verdict    d < threshold, and neither limit on reuse is reached
 //   payload    the residual of the middle blocks, Y = h_F + R, held or extrapolated
 //   always     the first `warmup` steps are computed
-// F = 1, B = 0 is FBCache. Published code. The released code lets each branch decide for itself when
-// the branches run apart; `verdict=each` does that, `cond` lets the conditional one decide for both.
+// F = 1, B = 0 is FBCache. Published code. The released code lets each branch decide for itself
+// when the branches run apart; `verdict=each` does that, `cond` lets the conditional one decide for
+// both.
 #include <array>
 
 #include "base/error.h"
@@ -62,8 +63,7 @@ class DbcachePolicy final : public CachePolicy {
     needs_.sites = {Site::kMiddle};
     needs_.middle = {first, last};
     needs_.rebuild = Rebuild::parse(params.rebuild, origin.at("rebuild"));
-    needs_.signal = {
-        .kind = SignalKind::kBlockResidual, .branches = {true, each_}, .early = true};
+    needs_.signal = {.kind = SignalKind::kBlockResidual, .branches = {true, each_}, .early = true};
   }
 
   const CacheNeeds& needs() const override { return needs_; }
@@ -84,8 +84,7 @@ class DbcachePolicy final : public CachePolicy {
 
   bool confirm(const EvaluationContext& /*context*/, Branch branch,
                const EarlyDistances& distances) const override {
-    const std::optional<double>& change =
-        distances[index_of(each_ ? branch : Branch::kCond)];
+    const std::optional<double>& change = distances[index_of(each_ ? branch : Branch::kCond)];
     return change && *change < params_.threshold;
   }
 
@@ -123,7 +122,8 @@ CachePolicyInfo dbcache_cache_policy() {
           .provenance = Provenance::kPublishedCode,
           .params = describe_params(DbcacheParams()),
           .presets = {{"fbcache", "first-block cache: F = 1, B = 0, threshold 0.08 (ParaAttention)",
-                       R"({"front_blocks": 1, "back_blocks": 0, "threshold": 0.08})"},
+                       R"({"front_blocks": 1, "back_blocks": 0, "threshold": 0.08})",
+                       /*is_name=*/true},
                       {"fbcache-diffusers", "diffusers' FirstBlockCache: threshold 0.05",
                        R"({"front_blocks": 1, "back_blocks": 0, "threshold": 0.05,
                   "verdict": "each"})"},

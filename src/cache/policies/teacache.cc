@@ -3,14 +3,16 @@
 // is reused.
 //
 //   signal     d(k) = |m_k − m_{k−1}|_1 / |m_{k−1}|_1 of norm1(h)·(1+scale)+shift of block 0 in
-//              fp32; the OLDER tensor is the denominator; k−1 is the last SEEN step, computed or not
+//              fp32; the OLDER tensor is the denominator; k−1 is the last SEEN step, computed or
+//              not
 //   verdict    A + p(d(k)) < threshold reuses and adds p(d(k)) to A; else it computes and A = 0.
 //              p is a polynomial fitted per model; without one p(d) = d
 //   payload    one stack residual, Y = X + R
 //   always     the first `retain_first` and the last `retain_last` steps are computed
-// Published code (image models, HunyuanVideo, Open-Sora; Wan's code probes the time embedding, which
-// is another signal with other polynomials). A polynomial is only trusted where it is positive: a
-// quartic is wild outside the range it was fitted on, so what it gives below 0 counts as 0.
+// Published code (image models, HunyuanVideo, Open-Sora; Wan's code probes the time embedding,
+// which is another signal with other polynomials). A polynomial is only trusted where it is
+// positive: a quartic is wild outside the range it was fitted on, so what it gives below 0 counts
+// as 0.
 #include <cmath>
 #include <cstdlib>
 #include <sstream>

@@ -41,6 +41,7 @@ TEST_P(CachePolicyConformance, EveryPolicy_EveryPreset_KeepsTheRules) {
   const ConformanceOptions options{GetParam().dtype == at::kFloat ? 1e-5 : 0.05};
   for (const CachePolicyInfo& policy : cache_policies()) {
     const bool any_reuse = check_cache_policy(subject, policy, options);
+    if (!supports(subject, policy, Json::object())) continue;
     const bool can_reuse = !make_policy_for(subject, policy, Json::object())->needs().sites.empty();
     if (GetParam().num_steps > 2) {
       EXPECT_EQ(any_reuse, can_reuse) << policy.name << " never reused on " << subject.name;

@@ -28,6 +28,16 @@ TEST(StepCount_Text, BadForm_IsRejected) {
   }
 }
 
+TEST(BlockCount_Text, NumberOrPercentage_IsResolved) {
+  EXPECT_EQ(block_count("14", 28, kOrigin), 14);
+  EXPECT_EQ(block_count("50%", 28, kOrigin), 14);
+  EXPECT_EQ(block_count("50%", 3, kOrigin), 2);
+  EXPECT_EQ(block_count("1%", 4, kOrigin), 1) << "at least one";
+  for (const char* text : {"", "0", "-1", "1.5", "0%", "101%", "all", "29"}) {
+    EXPECT_THROW((void)block_count(text, 28, kOrigin), InputError) << text;
+  }
+}
+
 TEST(BlockSet_Text, AllFractionOrList_IsResolved) {
   EXPECT_THAT(block_set("all", 4, kOrigin), ElementsAre(0, 1, 2, 3));
   EXPECT_THAT(block_set("50%", 4, kOrigin), ElementsAre(1, 3)) << "middles of two halves";

@@ -83,13 +83,13 @@ TEST(EarlySignal, Reference_IsTheLastComputedOrTheLastSeenStep) {
                                        std::map<std::int64_t, bool>{{2, true}, {3, true}}),
         {.fixed_inputs = true});
     ASSERT_EQ(decisions(run.report), "ccrrcc");
-    const std::size_t references[] = {0, 0, 1, against_computed ? 1U : 2U,
-                                      against_computed ? 1U : 3U, 4};
+    const std::size_t references[] = {
+        0, 0, 1, against_computed ? 1U : 2U, against_computed ? 1U : 3U, 4};
     for (std::size_t step = 1; step < 6; ++step) {
       const BranchRecord& cond = run.report.evaluations[step].branches.front();
       ASSERT_EQ(cond.distances.size(), 1) << step;
-      EXPECT_NEAR(cond.distances.front(),
-                  distance(residuals[step], residuals[references[step]]), 1e-5)
+      EXPECT_NEAR(cond.distances.front(), distance(residuals[step], residuals[references[step]]),
+                  1e-5)
           << "step " << step;
       EXPECT_EQ(cond.gap, static_cast<std::int64_t>(step - references[step]));
     }
@@ -153,8 +153,8 @@ TEST(EarlyVerdict, OneBranchOfABatch_IsNotEnough) {
   for (const bool batched : {false, true}) {
     CallCounts counts;
     const CacheSubject subject = make_fake_subject({.num_steps = 3, .batched = batched}, &counts);
-    const RunResult run = run_subject(
-        subject, std::make_unique<CondOnly>(early(SignalKind::kBlockOutput, true)));
+    const RunResult run =
+        run_subject(subject, std::make_unique<CondOnly>(early(SignalKind::kBlockOutput, true)));
     EXPECT_EQ(decisions(run.report), batched ? "ccc" : "crr");
     EXPECT_EQ(run.report.evaluations[1].branches.back().done.reuse, Site::kNone);
   }

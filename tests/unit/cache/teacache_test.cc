@@ -44,8 +44,7 @@ TEST(Teacache_Verdict, TheConditionalBranchDecidesForBoth) {
 }
 
 TEST(Teacache_Retained, FirstAndLastSteps_AreComputed) {
-  const auto policy =
-      make_teacache(R"({"threshold": 9, "retain_first": 3, "retain_last": 2})", 9);
+  const auto policy = make_teacache(R"({"threshold": 9, "retain_first": 3, "retain_last": 2})", 9);
   EXPECT_EQ(play(*policy, 9, always(0.01, 0.01)).cond, "cccrrrrcc");
 }
 
