@@ -11,6 +11,7 @@
 #include "base/stopwatch.h"
 #include "cache/decide.h"
 #include "cache/history.h"
+#include "cache/latent_signals.h"
 #include "cache/memory_plan.h"
 #include "cache/pass_runner.h"
 
@@ -19,13 +20,12 @@ namespace bw {
 struct CacheController::Impl {
   explicit Impl(CacheSetup given);
 
-  const EvaluationContext& context() const {
-    return setup.layout.evaluations[static_cast<std::size_t>(index)];
-  }
+  const EvaluationContext& context() const { return current; }
   std::size_t num_blocks() const { return setup.layout.experts[context().expert].blocks.size(); }
   bool takes_part(Branch branch) const { return branch == Branch::kCond || context().guided; }
 
-  const StepDecision& begin(std::int64_t next);
+  void open(std::int64_t next, const at::Tensor& model_input);
+  const StepDecision& decide_now();
   at::Tensor run(PassRunner::Lane lane, const BeginPass& begin_pass);
   [[nodiscard]] BranchPlan follow_first_part(Branch branch, BranchPlan plan) const;
   [[nodiscard]] bool confirms(const PassRunner& runner, PassRunner::Lane lane) const;
@@ -48,7 +48,10 @@ struct CacheController::Impl {
   // What part 0 of the last step did, and which step that was.
   std::array<std::pair<std::int64_t, BranchPlan>, kNumBranches> first_parts;
 
-  std::int64_t index = -1;  // of the evaluation that is open, or was closed last
+  std::int64_t index = -1;    // of the evaluation that is open, or was closed last
+  EvaluationContext current;  // that evaluation, with what was measured of it
+  at::Tensor latents;         // its input; undefined when it is only played through
+  LatentTracker latent_tracker;
   bool is_open = false;
   StepDecision decision;
   Observation observation;
@@ -79,15 +82,24 @@ CacheController::Impl::Impl(CacheSetup given)
   report.totals.declared_bytes = declared;
 }
 
-const StepDecision& CacheController::Impl::begin(std::int64_t next) {
+void CacheController::Impl::open(std::int64_t next, const at::Tensor& model_input) {
   BW_CHECK(!is_open && next == index + 1);
   BW_CHECK(next < static_cast<std::int64_t>(setup.layout.evaluations.size()));
-  const Stopwatch watch;
   index = next;
+  current = setup.layout.evaluations[static_cast<std::size_t>(index)];
+  latents = model_input;
   is_open = true;
   observation = {};
   distances = {};
   signals = {};
+  if (!needs.latents || !latents.defined() || current.part != 0) return;
+  const Stopwatch watch;
+  current.latents = latent_tracker.begin(current, latents, lifetimes, history);
+  clocks.indicator_seconds += watch.seconds();
+}
+
+const StepDecision& CacheController::Impl::decide_now() {
+  const Stopwatch watch;
   const Overrules overrules{needs, setup.guards, setup.layout, history, runs};
   decision = decide(overrules, context(), setup.policy->begin(context()));
   if (!decision.measure) {
@@ -104,7 +116,8 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   BranchPlan plan = decision.branches[index_of(lane.front())].plan;
   if (plan.ask && context().part > 0) plan = follow_first_part(lane.front(), plan);
   const auto confirm = [&](const PassRunner& asking) { return confirms(asking, lane); };
-  PassRunner runner({needs, lifetimes, history, clocks, distances}, context(), plan, lane, confirm);
+  PassRunner runner({needs, lifetimes, history, clocks, distances, latents}, context(), plan, lane,
+                    confirm);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -121,6 +134,14 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
       signals[index_of(lane[i])] = runner.signal(i);
     }
     if (context().part == 0) first_parts[index_of(lane[i])] = {context().step, runner.done()};
+  }
+  if (needs.latents && context().part == 0 && latents.defined() && lane.front() == Branch::kCond &&
+      runner.done().reuse == Site::kNone) {
+    const Stopwatch tracking;
+    // A row of a batch would keep the other alive.
+    const at::Tensor cond = lane.size() == 1 ? prediction : prediction.narrow(0, 0, 1).clone();
+    latent_tracker.computed(context(), cond, lifetimes, history);
+    clocks.indicator_seconds += tracking.seconds();
   }
   const double elsewhere = (clocks.model_seconds - before.model_seconds) +
                            (clocks.indicator_seconds - before.indicator_seconds) +
@@ -252,7 +273,18 @@ CacheController::~CacheController() = default;
 
 std::uint64_t CacheController::declared_bytes() const { return impl_->declared; }
 
-const StepDecision& CacheController::begin(std::int64_t index) { return impl_->begin(index); }
+const StepDecision& CacheController::begin(std::int64_t index, const at::Tensor& latents) {
+  BW_CHECK(latents.defined());
+  impl_->open(index, latents);
+  return impl_->decide_now();
+}
+
+const StepDecision& CacheController::begin_recorded(std::int64_t index,
+                                                    std::optional<LatentSignals> signals) {
+  impl_->open(index, {});
+  impl_->current.latents = signals;
+  return impl_->decide_now();
+}
 
 at::Tensor CacheController::run(Branch branch, const BeginPass& begin_pass) {
   BW_CHECK(impl_->is_open);

@@ -3,7 +3,7 @@
 // bundle/denoiser.h for the other. One controller serves one run.
 //
 //   for each evaluation e, in order:
-//     const StepDecision& decision = cache.begin(e);
+//     const StepDecision& decision = cache.begin(e, x);
 //     if (decision.run_branches) {
 //       cond = cache.run(Branch::kCond, begin_pass_of_cond);  …or both =
 //       cache.run_batched(begin_pass);
@@ -79,8 +79,12 @@ class CacheController {
 
   [[nodiscard]] std::uint64_t declared_bytes() const;
 
-  // Decides evaluation `index`; evaluations in order, each once, each closed by end().
-  const StepDecision& begin(std::int64_t index);
+  // Decides evaluation `index`; evaluations in order, each once, each closed by end(). latents: the
+  // model's input [1,C,F,H,W] f32.
+  const StepDecision& begin(std::int64_t index, const at::Tensor& latents);
+  // The same for a run that is only played through (rehearse.h): nothing is measured of the
+  // latents, their signals are given.
+  const StepDecision& begin_recorded(std::int64_t index, std::optional<LatentSignals> signals);
   // The prediction [1,C,F,H,W] f32 of one branch. `begin_pass` is not called when the branch's
   // prediction is reused.
   [[nodiscard]] at::Tensor run(Branch branch, const BeginPass& begin_pass);

@@ -102,6 +102,7 @@ struct CacheNeeds {
   std::vector<std::vector<std::size_t>> reusable_blocks = {};
   // Site::kStage: which stages are ever reused, per expert, ascending.
   std::vector<std::vector<StageRef>> reusable_stages = {};
+  bool latents = false;      // EvaluationContext::latents is measured
   MiddleBlocks middle = {};  // leaves at least one block of every expert in between
 
   [[nodiscard]] bool has(Site site) const;

@@ -76,6 +76,11 @@ Json evaluation_to_json(const EvaluationRecord& evaluation) {
   Json json = {{"index", context.index},       {"step", context.step},   {"part", context.part},
                {"timestep", context.timestep}, {"sigma", context.sigma}, {"expert", context.expert},
                {"guided", context.guided}};
+  if (context.latents) {
+    json["latents"] = {{"change", number_or_null(context.latents->change)},
+                       {"size", number_or_null(context.latents->size)}};
+    if (context.latents->rate) json["latents"]["rate"] = number_or_null(*context.latents->rate);
+  }
   if (!evaluation.guided_reason.empty()) {
     json["guided_reused"] = evaluation.guided_reused;
     json["guided_reason"] = evaluation.guided_reason;

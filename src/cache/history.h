@@ -16,7 +16,18 @@
 
 namespace bw {
 
-enum class Slot : std::uint8_t { kGuided, kBranch, kStack, kMiddle, kBlock, kStage, kSignal };
+enum class Slot : std::uint8_t {
+  kGuided,
+  kBranch,
+  kStack,
+  kMiddle,
+  kBlock,
+  kStage,
+  kSignal,
+  kLatents,          // of the last step
+  kLatentsComputed,  // of the last computed step
+  kPrediction,       // of the conditional branch there
+};
 
 // Explicit in everything that must not be mixed. kGuided has no branch; only kBlock, kStage and
 // kSignal have a block (an early signal the first of the middle), only kStage a stage; what is not

@@ -6,6 +6,15 @@
 #include "base/check.h"
 
 namespace bw {
+namespace {
+
+// Compared with later, whether or not a guard forbids reuse there.
+bool is_measured(Slot slot) {
+  return slot == Slot::kSignal || slot == Slot::kLatents || slot == Slot::kLatentsComputed ||
+         slot == Slot::kPrediction;
+}
+
+}  // namespace
 
 Lifetimes::Lifetimes(const CacheGuards& guards, const CacheLayout& layout)
     : guards_(guards), layout_(layout) {}
@@ -15,7 +24,7 @@ bool Lifetimes::readable_after(const CacheKey& key, std::int64_t index) const {
   for (auto next = evaluations.begin() + index + 1; next != evaluations.end(); ++next) {
     if (next->expert != key.expert || next->part != key.part) continue;
     if (key.slot != Slot::kGuided && key.branch == Branch::kUncond && !next->guided) continue;
-    if (key.slot == Slot::kSignal || !static_guard(guards_, *next)) return true;
+    if (is_measured(key.slot) || !static_guard(guards_, *next)) return true;
   }
   return false;
 }
@@ -33,6 +42,9 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
   switch (key.slot) {
     case Slot::kGuided:
     case Slot::kBranch:
+    case Slot::kLatents:
+    case Slot::kLatentsComputed:
+    case Slot::kPrediction:
       return layout.prediction_bytes;
     case Slot::kStack:
     case Slot::kMiddle:
@@ -56,6 +68,9 @@ std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext
     keys.push_back(key);
   };
   if (needs.has(Site::kGuided)) add(Slot::kGuided);
+  if (needs.latents && context.part == 0) {
+    for (const Slot slot : {Slot::kLatents, Slot::kLatentsComputed, Slot::kPrediction}) add(slot);
+  }
   for (const Branch branch : kBranches) {
     if (branch == Branch::kUncond && !context.guided) continue;
     key.branch = branch;
@@ -93,7 +108,7 @@ std::uint64_t declared_cache_bytes(const CacheNeeds& needs, const CacheGuards& g
   std::uint64_t most = 0;
   for (const EvaluationContext& context : layout.evaluations) {
     for (const CacheKey& key : kept_keys(needs, context)) {
-      const std::size_t depth = key.slot == Slot::kSignal ? 1 : needs.rebuild.depth();
+      const std::size_t depth = is_measured(key.slot) ? 1 : needs.rebuild.depth();
       if (!lifetimes.readable_after(key, context.index) || samples[key] == depth) continue;
       ++samples[key];
       bytes += sample_bytes(key, needs, layout);

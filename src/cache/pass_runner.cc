@@ -72,22 +72,32 @@ CacheKey PassRunner::key(Slot slot, Branch branch, StageRef at) const {
   return {slot, context_.expert, context_.part, branch, at.block, at.stage};
 }
 
-// A prediction has no input that one could add to, and a stage's output is added by its own sum.
+// A stage's output is added by its own sum. A prediction may be held as a residual over the
+// latents; extrapolated, it is taken as it is.
 Rebuild PassRunner::rule_of(Slot slot) const {
-  const bool has_no_input = slot == Slot::kBranch || slot == Slot::kStage;
-  return has_no_input ? parts_.needs.rebuild.without_input() : parts_.needs.rebuild;
+  const Rebuild& rule = parts_.needs.rebuild;
+  const bool has_input =
+      slot == Slot::kBranch ? rule.depth() == 1 && parts_.latents.defined() : slot != Slot::kStage;
+  return has_input ? rule : rule.without_input();
+}
+
+Hidden PassRunner::prediction_input() const {
+  if (!rule_of(Slot::kBranch).uses_input()) return {};
+  return {parts_.latents.expand({static_cast<std::int64_t>(lane_.size()), -1, -1, -1, -1})};
 }
 
 at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
   measure_ = measure && context_.part == 0 && parts_.needs.signal.kind != SignalKind::kNone;
-  if (plan_.reuse == Site::kBranch) return rebuild(Slot::kBranch, {}, {}).front();
+  if (plan_.reuse == Site::kBranch) {
+    return rebuild(Slot::kBranch, {}, prediction_input()).front();
+  }
   ModelWorks& model = parts_.clocks.model;
   const std::unique_ptr<Pass> pass = model_work(model.embed, begin_pass);
   const Hidden hidden = walk_stack(*pass);
   at::Tensor prediction = model_work(model.head, [&] { return pass->head(hidden); });
   model.head.rows += static_cast<std::int64_t>(lane_.size());
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
-    keep(Slot::kBranch, {}, {}, {prediction});
+    keep(Slot::kBranch, {}, prediction_input(), {prediction});
   }
   return prediction;
 }

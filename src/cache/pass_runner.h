@@ -32,6 +32,7 @@ struct RunnerParts {
   History& history;
   CacheClocks& clocks;
   RelativeL1Batch& distances;
+  at::Tensor latents;  // the model's input [1,C,F,H,W] f32; undefined when played through
 };
 
 class PassRunner {
@@ -68,6 +69,8 @@ class PassRunner {
   [[nodiscard]] ModelWork& work_of(const Pass& pass, std::size_t block);
   [[nodiscard]] CacheKey key(Slot slot, Branch branch, StageRef at = {}) const;
   [[nodiscard]] Rebuild rule_of(Slot slot) const;
+  // What a branch's prediction is a residual over: the latents, a row per branch of the lane.
+  [[nodiscard]] Hidden prediction_input() const;
   [[nodiscard]] Hidden rebuild(Slot slot, StageRef at, const Hidden& input);
   void keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output);
   [[nodiscard]] Hidden walk_stack(Pass& pass);

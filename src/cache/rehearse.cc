@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -88,7 +89,17 @@ std::vector<FeatureLevels> feature_levels(const SignalRecord& record, SignalKind
 }
 
 void SignalRecord::add(const CacheReport& uncached) {
-  BW_CHECK(uncached.inert() && uncached.signal.kind != SignalKind::kNone);
+  BW_CHECK(uncached.inert());
+  const bool has_latents = std::any_of(
+      uncached.evaluations.begin(), uncached.evaluations.end(),
+      [](const EvaluationRecord& record) { return record.context.latents.has_value(); });
+  if (has_latents) {
+    latents.clear();
+    for (const EvaluationRecord& record : uncached.evaluations) {
+      latents.push_back(record.context.latents);
+    }
+  }
+  if (uncached.signal.kind == SignalKind::kNone) return;
   std::vector<Changes>& changes = evaluations[uncached.signal.kind];
   changes.clear();
   for (const EvaluationRecord& evaluation : uncached.evaluations) {
@@ -103,6 +114,7 @@ CacheReport rehearse(CacheSetup setup, const SignalRecord& record) {
   const c10::InferenceMode inference;
   const SignalKind kind = setup.policy->needs().signal.kind;
   BW_CHECK(kind == SignalKind::kNone || record.evaluations.contains(kind));
+  BW_CHECK(!setup.policy->needs().latents || !record.latents.empty());
   const bool adds = kind == SignalKind::kBlockResidual;
   const auto outputs = feature_levels(record, adds ? kind : SignalKind::kBlockOutput, setup.layout);
   const auto inputs = feature_levels(record, SignalKind::kAttentionInput, setup.layout);
@@ -118,7 +130,9 @@ CacheReport rehearse(CacheSetup setup, const SignalRecord& record) {
   };
   for (const EvaluationContext& e : layout.evaluations) {
     at::Tensor combined;
-    if (cache.begin(e.index).run_branches) {
+    const auto i = static_cast<std::size_t>(e.index);
+    const auto latents = i < record.latents.size() ? record.latents[i] : std::nullopt;
+    if (cache.begin_recorded(e.index, latents).run_branches) {
       const std::span<const Branch> both(kBranches);
       if (e.guided && layout.batched) {
         combined = run(e, both).narrow(0, 0, 1);

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "cache/cache_controller.h"
@@ -20,8 +21,10 @@ namespace bw {
 struct SignalRecord {
   using Changes = std::array<std::vector<double>, kNumBranches>;  // per block
   std::map<SignalKind, std::vector<Changes>> evaluations;         // by index of the evaluation
+  std::vector<std::optional<LatentSignals>> latents;              // likewise
 
-  // Takes over what a run measured that computed everything and probed all blocks of both branches.
+  // Takes over what a run measured that computed everything: of all blocks of both branches, of the
+  // latents.
   void add(const CacheReport& uncached);
 };
 

@@ -82,11 +82,11 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   for (const Evaluation& e : schedule->evaluations()) {
     if (observer.stop_requested()) return {state.sample.cpu(), e.step, std::move(report)};
     clock.begin();
-    const StepDecision& decision = cache.begin(e.index);
+    const at::Tensor model_input = schedule->model_input(e.index, state);
+    const StepDecision& decision = cache.begin(e.index, model_input);
     at::Tensor guided;
     if (decision.run_branches) {
-      guided = guidance.combine(branches.run(cache, e.index, schedule->model_input(e.index, state),
-                                             guidance.active(e.step)));
+      guided = guidance.combine(branches.run(cache, e.index, model_input, guidance.active(e.step)));
     }
     guided = cache.guided(guided);
     const Stopwatch scheduler_watch;

@@ -85,7 +85,10 @@ std::int64_t measured_evaluations(const CacheReport& report) {
 
 }  // namespace
 
-Plan recording_plan(Plan plan, SignalKind kind) {
+namespace {
+
+// BWCache with threshold 0 measures all blocks of both branches at every step.
+CachePlan record_blocks(SignalKind kind) {
   const Origin origin = Origin::flag("--cache bwcache");
   CachePlan cache;
   cache.policy = "bwcache";
@@ -93,12 +96,34 @@ Plan recording_plan(Plan plan, SignalKind kind) {
       find_cache_policy("bwcache", origin)
           .resolve({{"threshold", 0}, {"verdict", "mean"}, {"indicator", indicator_of(kind)}},
                    origin);
-  plan.clip.cache = cache;
-  return plan;
+  return cache;
 }
 
-SignalKind signal_kind(const CachePlan& cache, const Plan& plan, const Manifest& manifest) {
-  return setup_of(cache, plan, manifest).policy->needs().signal.kind;
+// A policy of the latents records them itself, with its threshold at 0.
+CachePlan record_latents(CachePlan cache) {
+  const CachePolicyInfo& info = find_cache_policy(cache.policy, Origin::flag("--cache"));
+  cache.params["threshold"] = 0;
+  cache.params = info.resolve(cache.params, Origin::flag("--cache " + cache.policy));
+  return cache;
+}
+
+}  // namespace
+
+std::vector<Plan> recording_plans(const Plan& base, const Manifest& manifest) {
+  const CacheSetup setup = setup_of(base.clip.cache, base, manifest);
+  const CacheNeeds& needs = setup.policy->needs();
+  std::vector<CachePlan> caches = {record_blocks(SignalKind::kBlockOutput)};
+  const SignalKind kind = needs.signal.kind;
+  if (kind != SignalKind::kNone && kind != SignalKind::kBlockOutput) {
+    caches.push_back(record_blocks(kind));
+  }
+  if (needs.latents) caches.push_back(record_latents(base.clip.cache));
+  std::vector<Plan> plans;
+  for (CachePlan& cache : caches) {
+    plans.push_back(base);
+    plans.back().clip.cache = std::move(cache);
+  }
+  return plans;
 }
 
 Forecaster::Forecaster(const Plan& plan, const Manifest& manifest)
@@ -106,6 +131,7 @@ Forecaster::Forecaster(const Plan& plan, const Manifest& manifest)
 
 void Forecaster::add(const Report& uncached) {
   record_.add(uncached.cache);
+  if (uncached.cache.signal.kind == SignalKind::kNone) return;
   const CacheTotals& totals = uncached.cache.totals;
   const double seconds = uncached.timings.denoise - totals.indicator_seconds;
   if (uncached_seconds_ == 0 || seconds < uncached_seconds_) {
@@ -116,10 +142,6 @@ void Forecaster::add(const Report& uncached) {
                               ? SignalKind::kBlockOutput
                               : SignalKind::kAttentionInput;
   levels_ = feature_levels(record_, kind, layout_);
-}
-
-bool Forecaster::has(SignalKind kind) const {
-  return kind == SignalKind::kNone || record_.evaluations.contains(kind);
 }
 
 double Forecaster::saved_seconds(const CacheTotals& totals) const {
@@ -175,20 +197,35 @@ Forecast Forecaster::forecast(const CachePlan& cache) const {
           decisions_of(rehearsed)};
 }
 
+// What the policy would have compared with its threshold at each step, just above.
+std::set<double> Forecaster::recorded_changes(const CachePlan& cache) const {
+  const CacheSetup setup = setup_of(cache, plan_, manifest_);
+  const CacheNeeds& needs = setup.policy->needs();
+  std::set<double> changes;
+  const auto add = [&](double change) {
+    if (std::isfinite(change) && change > 0) changes.insert(change * kJustAbove);
+  };
+  if (const auto recorded = record_.evaluations.find(needs.signal.kind);
+      recorded != record_.evaluations.end()) {
+    for (const SignalRecord::Changes& evaluation : recorded->second) {
+      add(mean_distance(evaluation[index_of(Branch::kCond)]).value_or(0));
+    }
+  }
+  if (needs.latents) {
+    for (const std::optional<LatentSignals>& latents : record_.latents) {
+      if (latents && latents->rate) add(*latents->rate * latents->change / latents->size);
+    }
+  }
+  return changes;
+}
+
 std::vector<double> Forecaster::spread_thresholds(const CachePlan& cache, const std::string& param,
                                                   std::size_t count) const {
-  const SignalKind kind = setup_of(cache, plan_, manifest_).policy->needs().signal.kind;
-  const auto recorded = record_.evaluations.find(kind);
-  if (kind == SignalKind::kNone || recorded == record_.evaluations.end()) {
+  std::set<double> trials = recorded_changes(cache);
+  if (trials.empty()) {
     reject(Origin::flag("--vary").at(param),
            "the policy '" + cache.policy + "' measures nothing to choose it by; write its values");
   }
-  std::set<double> trials;
-  for (const SignalRecord::Changes& changes : recorded->second) {
-    const auto mean = mean_distance(changes[index_of(Branch::kCond)]);
-    if (mean && std::isfinite(*mean) && *mean > 0) trials.insert(*mean * kJustAbove);
-  }
-  if (trials.empty()) return {};
   // Policies that sum distances up, or rescale them, have thresholds elsewhere.
   const double lowest = *trials.begin();
   for (int i = -kHalvings; i <= kDoublings; ++i) trials.insert(lowest * std::exp2(i / 2.0));

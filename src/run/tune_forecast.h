@@ -4,6 +4,7 @@
 // measured (run/tune.h).
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,8 @@ class Forecaster {
   // `plan`: of the recorded clip, of any cache. The manifest must outlive the forecaster.
   Forecaster(const Plan& plan, const Manifest& manifest);
 
-  // A run that computed everything under recording_plan(). One per kind of signal.
+  // A run of the clip under one of recording_plans().
   void add(const Report& uncached);
-  [[nodiscard]] bool has(SignalKind kind) const;
   [[nodiscard]] Forecast forecast(const CachePlan& cache) const;
   // `count` values at most of the number `param`, from recorded distances, that compute different
   // shares of the blocks, spread evenly over those shares. Throws UsageError when the policy
@@ -42,6 +42,7 @@ class Forecaster {
                                                       std::size_t count) const;
 
  private:
+  [[nodiscard]] std::set<double> recorded_changes(const CachePlan& cache) const;
   [[nodiscard]] double saved_seconds(const CacheTotals& totals) const;
   [[nodiscard]] double error_of(const CacheReport& rehearsed) const;
 
@@ -54,12 +55,8 @@ class Forecaster {
   double uncached_seconds_ = 0;  // of denoising, without the recording
 };
 
-// `plan` with the cache that records a signal of this kind at every block and reuses nothing:
-// BWCache with threshold 0.
-[[nodiscard]] Plan recording_plan(Plan plan, SignalKind kind);
-
-// The kind of signal that a policy with these parameters measures in a run of `plan`.
-[[nodiscard]] SignalKind signal_kind(const CachePlan& cache, const Plan& plan,
-                                     const Manifest& manifest);
+// `base` with caches that measure and reuse nothing: first the outputs of all blocks, which the
+// error is told from, then what else its own policy goes by.
+[[nodiscard]] std::vector<Plan> recording_plans(const Plan& base, const Manifest& manifest);
 
 }  // namespace bw

@@ -1,6 +1,7 @@
 #include "run/tune_runs.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "run/statistics.h"
 
@@ -27,23 +28,22 @@ RawClip TuneRuns::run(const Plan& plan) {
 }
 
 void TuneRuns::record() {
-  std::vector<SignalKind> kinds = {SignalKind::kBlockOutput};
-  const SignalKind needed = signal_kind(setup_.base.clip.cache, setup_.base, model_.manifest());
-  if (needed != SignalKind::kNone && needed != kinds.front()) kinds.push_back(needed);
-  expect(setup_.clips.size() * kinds.size());
+  expect(setup_.clips.size() * recording_plans(setup_.base, model_.manifest()).size());
   for (const TuneClip& clip : setup_.clips) {
-    const Plan plan = with_clip(setup_.base, clip.prompt, clip.seed);
-    Forecaster& forecaster = forecasters_.emplace_back(plan, model_.manifest());
-    for (const SignalKind kind : kinds) {
-      const RawClip raw = run(recording_plan(plan, kind));
+    const Plan base = with_clip(setup_.base, clip.prompt, clip.seed);
+    Forecaster& forecaster = forecasters_.emplace_back(base, model_.manifest());
+    double seconds = std::numeric_limits<double>::infinity();
+    at::Tensor frames;
+    for (const Plan& plan : recording_plans(base, model_.manifest())) {
+      const RawClip raw = run(plan);
       const CacheTotals& totals = raw.report.cache.totals;
       forecaster.add(raw.report);
       blocks_per_clip_ = totals.blocks;
-      if (kind == SignalKind::kBlockOutput) {
-        base_.push_back({raw.frames, raw.report.timings.denoise - totals.indicator_seconds});
-      }
+      seconds = std::min(seconds, raw.report.timings.denoise - totals.indicator_seconds);
+      frames = raw.frames;
       tick("recorded");
     }
+    base_.push_back({frames, seconds});
   }
   recorded_blocks_ = blocks_;
 }

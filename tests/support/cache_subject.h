@@ -156,7 +156,7 @@ inline RunResult run_subject(const CacheSubject& subject, std::unique_ptr<CacheP
   at::Tensor x = subject.noise;
   for (const EvaluationContext& context : evaluations) {
     at::Tensor combined;
-    if (cache.begin(context.index).run_branches) {
+    if (cache.begin(context.index, x).run_branches) {
       combined = run_branches(cache, subject, context, x, {&result, &options});
     }
     const at::Tensor prediction = cache.guided(combined);

@@ -75,9 +75,10 @@ class PabPolicy final : public CachePolicy {
     const bool any = std::any_of(needs_.reusable_stages.begin(), needs_.reusable_stages.end(),
                                  [](const auto& stages) { return !stages.empty(); });
     if (!any) {
-      reject(origin, "the model has no stage that these ranges would reuse; its blocks must be "
-                     "exported with stages named like self_attention or cross_attention "
-                     "(docs/exporting-a-family.md)");
+      reject(origin,
+             "the model has no stage that these ranges would reuse; its blocks must be "
+             "exported with stages named like self_attention or cross_attention "
+             "(docs/exporting-a-family.md)");
     }
   }
 

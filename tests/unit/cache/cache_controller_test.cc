@@ -304,11 +304,11 @@ TEST(CacheController_Misuse, WrongOrder_IsABug) {
   const auto pass = [&] {
     return subject.begin({&kBranches[0], 1}, subject.layout.evaluations[0], subject.noise, false);
   };
-  EXPECT_THROW(make()->begin(1), InternalError) << "evaluations are in order";
+  EXPECT_THROW(make()->begin(1, subject.noise), InternalError) << "evaluations are in order";
   EXPECT_THROW(make()->end(), InternalError) << "nothing was begun";
   auto cache = make();
-  cache->begin(0);
-  EXPECT_THROW(cache->begin(1), InternalError) << "evaluation 0 is still open";
+  cache->begin(0, subject.noise);
+  EXPECT_THROW(cache->begin(1, subject.noise), InternalError) << "evaluation 0 is still open";
   EXPECT_THROW((void)cache->run_batched(pass), InternalError) << "the layout is not batched";
   (void)cache->run(Branch::kCond, pass);
   EXPECT_THROW((void)cache->run(Branch::kCond, pass), InternalError) << "a branch runs once";

@@ -129,7 +129,7 @@ TEST(CacheController_Memory, LiveTensors_AreWhatWasDeclared) {
     for (const EvaluationContext& context : subject.layout.evaluations) {
       RunResult result;
       const RunOptions options;
-      (void)cache.begin(context.index);
+      (void)cache.begin(context.index, subject.noise);
       (void)cache.guided(run_branches(cache, subject, context, subject.noise, {&result, &options}));
       cache.end();
       const bool armed = context.index < 2;  // the trigger is at 1; its probes go when 2 begins

@@ -38,6 +38,11 @@ class Tune : public ::testing::Test {
     request.add_config(config, Origin::file("c.json: "));
     return resolve(request, manifest_);
   }
+  void record(Forecaster& forecaster, const Plan& base) {
+    for (const Plan& recording : recording_plans(base, manifest_)) {
+      forecaster.add(make_raw_clip(*model_, recording, observer_).report);
+    }
+  }
   Json run() { return tune(*model_, setup_, observer_); }
 
   Manifest manifest_ = read_manifest(BW_TEST_DATA "/bundles/tiny-wan");
@@ -49,8 +54,7 @@ class Tune : public ::testing::Test {
 TEST_F(Tune, Forecast_DecidesAsTheRun) {
   const Plan base = with_clip(plan(), "a red fox", 1);
   Forecaster forecaster(base, manifest_);
-  forecaster.add(
-      make_raw_clip(*model_, recording_plan(base, SignalKind::kBlockOutput), observer_).report);
+  record(forecaster, base);
   const std::vector<double> thresholds =
       forecaster.spread_thresholds(base.clip.cache, "threshold", 4);
   ASSERT_FALSE(thresholds.empty());
@@ -68,8 +72,7 @@ TEST_F(Tune, Forecast_DecidesAsTheRun) {
 TEST_F(Tune, LongerReuse_IsForecastFasterAndWorse) {
   const Plan base = with_clip(plan(), "a red fox", 1);
   Forecaster forecaster(base, manifest_);
-  forecaster.add(
-      make_raw_clip(*model_, recording_plan(base, SignalKind::kBlockOutput), observer_).report);
+  record(forecaster, base);
   CachePlan cache = base.clip.cache;
   cache.params["threshold"] = 10;
   Forecast before = {1, 1, 0, ""};
@@ -84,6 +87,21 @@ TEST_F(Tune, LongerReuse_IsForecastFasterAndWorse) {
 
 // The times of a model this small are noise, so the search may find nothing; what it chooses must
 // have been timed to reach the target.
+TEST_F(Tune, EveryPolicyThatCanBe_IsTuned) {
+  for (const CachePolicyInfo& info : cache_policies()) {
+    if (info.tunable == "{}") continue;
+    SCOPED_TRACE(info.name);
+    setup_.base.clip.cache = {};
+    setup_.base.clip.cache.policy = info.name;
+    setup_.base.clip.cache.params = info.resolve(Json::object(), Origin::flag("--cache"));
+    setup_.axes = default_tune_axes(info);
+    setup_.share = 0.01;
+    const Json result = run();
+    EXPECT_TRUE(result["complete"]);
+    EXPECT_FALSE(result["points"].empty());
+  }
+}
+
 TEST_F(Tune, TargetSpeedup_ChoosesOnlyWhatReachesIt) {
   setup_.target.speedup = 1.2;
   const Json result = run();
