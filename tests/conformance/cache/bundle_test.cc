@@ -124,7 +124,8 @@ class BundleConformance : public ::testing::TestWithParam<BundleRun> {};
 TEST_P(BundleConformance, EveryPolicy_EveryPreset_KeepsTheRules) {
   const c10::InferenceMode guard;
   const CacheSubject subject = make_bundle_subject(GetParam());
-  const ConformanceOptions options{GetParam().dtype == at::kFloat ? 1e-4 : 0.1};
+  const ConformanceOptions options{GetParam().dtype == at::kFloat ? 1e-4 : 0.1,
+                                   /*one_of_a_kind=*/true};
   for (const CachePolicyInfo& policy : cache_policies()) {
     const bool any_reuse = check_cache_policy(subject, policy, options);
     if (!supports(subject, policy, Json::object())) continue;
