@@ -116,8 +116,9 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   BranchPlan plan = decision.branches[index_of(lane.front())].plan;
   if (plan.ask && context().part > 0) plan = follow_first_part(lane.front(), plan);
   const auto confirm = [&](const PassRunner& asking) { return confirms(asking, lane); };
-  PassRunner runner({needs, lifetimes, history, clocks, distances, latents}, context(), plan, lane,
-                    confirm);
+  const std::int64_t frames = setup.layout.experts[context().expert].frames;
+  PassRunner runner({needs, lifetimes, history, clocks, distances, frames, latents}, context(),
+                    plan, lane, confirm);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -127,7 +128,7 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   for (std::size_t i = 0; i < lane.size(); ++i) {
     BranchObservation& branch = observation.branches[index_of(lane[i])];
     BW_CHECK(takes_part(lane[i]) && !branch.ran);
-    branch = {true, runner.done(), {}, runner.signal(i).gap()};
+    branch = {true, runner.done(), {}, runner.signal(i).gap(), std::nullopt};
     if (needs.signal.early) {
       branch.distances = runner.early_distances(i);
     } else {
@@ -224,8 +225,9 @@ double CacheController::Impl::read_distances() {
   distances.send();
   for (const Branch branch : kBranches) {
     if (needs.signal.early) break;  // read inside the pass
-    observation.branches[index_of(branch)].distances =
-        signals[index_of(branch)].distances(distances);
+    BranchObservation& seen = observation.branches[index_of(branch)];
+    seen.distances = signals[index_of(branch)].distances(distances);
+    seen.motion = signals[index_of(branch)].motion(distances);
   }
   const double seconds = watch.seconds();
   clocks.indicator_seconds += seconds;
@@ -241,8 +243,8 @@ void CacheController::Impl::record(const Observation& seen) {
   for (const Branch branch : kBranches) {
     const BranchObservation& done = seen.branches[index_of(branch)];
     if (!done.ran) continue;
-    evaluation.branches.push_back(
-        {branch, done.done, decision.branches[index_of(branch)].reason, done.distances, done.gap});
+    evaluation.branches.push_back({branch, done.done, decision.branches[index_of(branch)].reason,
+                                   done.distances, done.gap, done.motion});
   }
   count(evaluation);
   report.evaluations.push_back(std::move(evaluation));

@@ -35,6 +35,7 @@ struct ExpertLayout {
   std::vector<BlockInfo> blocks;
   std::uint64_t hidden_bytes = 0;  // all streams
   std::uint64_t probe_bytes = 0;   // Pass::probe
+  std::int64_t frames = 1;         // of tokens in the first stream, which is ordered by frame
 };
 
 struct CacheLayout {

@@ -63,6 +63,7 @@ enum class SignalKind : std::uint8_t {
   kBlockOutput,     // hidden state after the block, all streams
   kAttentionInput,  // Pass::probe: norm1(h)·(1+scale)+shift, before the block
   kBlockResidual,   // output − input of the block, all streams
+  kStageResidual,   // gate · output of one stage of the block (SignalNeeds::stages), all streams
 };
 
 // Per probed block Σ|f − f_ref| / Σ|f_ref| in fp32, where f_ref is the block's tensor at the last
@@ -71,6 +72,8 @@ struct SignalNeeds {
   SignalKind kind = SignalKind::kNone;
   std::vector<std::vector<std::size_t>> blocks = {};  // per expert, ascending; empty when early
   std::array<bool, kNumBranches> branches = {true, true};
+  std::vector<std::vector<std::size_t>> stages = {};  // kStageResidual: of each of `blocks`
+  bool motion = false;                                // BranchObservation::motion is measured too
   // One distance, measured inside the pass where the middle blocks begin, before they are decided
   // (CachePolicy::confirm). The tensor is that of the first middle block (kAttentionInput), the
   // hidden state that enters it (kBlockOutput), or that minus the stack's input (kBlockResidual).
@@ -115,6 +118,10 @@ struct BranchObservation {
   // was measured or there is no predecessor to compare with.
   std::vector<double> distances;
   std::int64_t gap = 0;  // steps since that predecessor; 0 when distances is empty
+  // How much the probed tensors f of the first stream differ from frame to frame, mean over blocks:
+  // Σ|f[1:] − f[:−1]| / (Σ|f[1:]| + Σ|f[:−1]|). Absent when nothing was measured or the clip has
+  // one frame of tokens.
+  std::optional<double> motion = std::nullopt;
 };
 
 // The mean; absent when nothing was measured, NaN when anything is.

@@ -19,6 +19,8 @@ const char* signal_name(SignalKind kind) {
       return "attention_input";
     case SignalKind::kBlockResidual:
       return "block_residual";
+    case SignalKind::kStageResidual:
+      return "stage_residual";
   }
   return "none";
 }
@@ -61,6 +63,7 @@ Json branch_to_json(const BranchRecord& branch, std::size_t num_blocks) {
                {"blocks", block_letters(branch.done, num_blocks)},
                {"reason", branch.reason}};
   if (branch.done.reuse == Site::kStage) json["stages"] = stage_letters(branch.done);
+  if (branch.motion) json["motion"] = number_or_null(*branch.motion);
   if (branch.distances.empty()) return json;
   json["indicator"] = number_or_null(*mean_distance(branch.distances));
   json["distances"] = Json::array();

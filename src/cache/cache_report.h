@@ -22,6 +22,7 @@ struct BranchRecord {
   std::string reason;
   std::vector<double> distances;  // per probed block
   std::int64_t gap = 0;           // steps since the step compared with
+  std::optional<double> motion = std::nullopt;
 };
 
 struct EvaluationRecord {

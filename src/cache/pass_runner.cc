@@ -40,6 +40,16 @@ Hidden difference(const Hidden& a, const Hidden& b) {
   return result;
 }
 
+// What a stage adds to the hidden state, in the dtype of its output.
+Hidden gated(const StageResult& result) {
+  Hidden added;
+  for (std::size_t stream = 0; stream < result.output.size(); ++stream) {
+    const at::Tensor& output = result.output[stream];
+    added.push_back((output * result.gate[stream]).to(output.scalar_type()));
+  }
+  return added;
+}
+
 Hidden stack_rows(std::vector<Hidden> parts) {
   if (parts.size() == 1) return std::move(parts.front());
   Hidden result;
@@ -208,8 +218,8 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
     measure_block(
         block, {timed(parts_.clocks.indicator_seconds, [&] { return pass.probe(block, input); })});
   }
-  Hidden output = may_reuse_stage_of(block) ? run_stages(pass, block, input)
-                                            : run_whole_block(pass, block, input);
+  const bool by_stages = may_reuse_stage_of(block) || probed_stage(block);
+  Hidden output = by_stages ? run_stages(pass, block, input) : run_whole_block(pass, block, input);
   if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
   if (probed && needs.signal.kind == SignalKind::kBlockResidual) {
     measure_block(
@@ -237,6 +247,9 @@ Hidden PassRunner::run_stages(Pass& pass, std::size_t block, const Hidden& input
   const std::size_t num_stages = pass.blocks()[block].stages.size();
   for (std::size_t stage = 0; stage < num_stages; ++stage) {
     const StageResult result = run_stage(pass, {block, stage}, hidden);
+    if (probed_stage(block) == stage) {
+      measure_block(block, timed(parts_.clocks.indicator_seconds, [&] { return gated(result); }));
+    }
     hidden = model_work(work, [&] { return pass.add_stage(block, stage, hidden, result); });
   }
   return hidden;
@@ -249,6 +262,7 @@ StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) 
     return {rebuild(Slot::kStage, at, {}), std::move(gate)};
   }
   StageResult result = model_work(work, [&] { return pass.run_stage(at.block, at.stage, input); });
+  if (!parts_.needs.has(Site::kStage)) return result;  // walked by stages for its signal
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   if (!std::binary_search(reusable.begin(), reusable.end(), at)) return result;
   // Memory is declared in the dtype of the hidden state, also where a stage ends in a wider one.
@@ -269,6 +283,15 @@ bool PassRunner::may_reuse_stage_of(std::size_t block) const {
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   return std::any_of(reusable.begin(), reusable.end(),
                      [&](const StageRef& ref) { return ref.block == block; });
+}
+
+std::optional<std::size_t> PassRunner::probed_stage(std::size_t block) const {
+  const SignalNeeds& signal = parts_.needs.signal;
+  if (signal.kind != SignalKind::kStageResidual || !is_probed(block)) return std::nullopt;
+  if (reuses_stage_of(block)) return std::nullopt;
+  const std::vector<std::size_t>& blocks = signal.blocks[context_.expert];
+  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block) - blocks.begin();
+  return signal.stages[context_.expert][static_cast<std::size_t>(at)];
 }
 
 bool PassRunner::is_probed(std::size_t block) const {
@@ -296,6 +319,9 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
       queues_[i].compare(rows, before.front(), context_.step, parts_.distances);
     } else {
       queues_[i].skip();
+    }
+    if (parts_.needs.signal.motion) {
+      queues_[i].compare_frames(rows.front(), parts_.frames, parts_.distances);
     }
     if (!parts_.lifetimes.readable_after(signal, context_.index)) continue;
     parts_.history.make_room(signal, 1);

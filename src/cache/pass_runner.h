@@ -7,6 +7,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -32,7 +33,8 @@ struct RunnerParts {
   History& history;
   CacheClocks& clocks;
   RelativeL1Batch& distances;
-  at::Tensor latents;  // the model's input [1,C,F,H,W] f32; undefined when played through
+  std::int64_t frames;  // ExpertLayout::frames
+  at::Tensor latents;   // the model's input [1,C,F,H,W] f32; undefined when played through
 };
 
 class PassRunner {
@@ -90,6 +92,8 @@ class PassRunner {
   [[nodiscard]] bool reuses_stage_of(std::size_t block) const;
   [[nodiscard]] bool may_reuse_stage_of(std::size_t block) const;
   [[nodiscard]] bool is_probed(std::size_t block) const;
+  // The stage of a probed block whose residual is measured; none for the other kinds.
+  [[nodiscard]] std::optional<std::size_t> probed_stage(std::size_t block) const;
   // False: to hold the rows of one branch would keep those of the others alive; they are copied.
   [[nodiscard]] bool probes_whole_lane() const;
   // Compares with the predecessor and becomes the next one's reference; empty: not computed.

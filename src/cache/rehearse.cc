@@ -21,26 +21,33 @@ void grow(FeatureLevels& levels, const SignalRecord::Changes& changes) {
   }
 }
 
+// Of one evaluation.
+struct RecordedLevels {
+  FeatureLevels outputs;  // of the blocks, or of what they add when `adds`
+  bool adds = false;
+  FeatureLevels inputs;  // of attention
+  FeatureLevels stages;  // what a block's attention adds
+};
+
 // One evaluation; hidden states are [B,1,1] f32, a row per branch of the lane.
 class RecordedPass final : public Pass {
  public:
-  // `outputs`: of the blocks, or of what they add when `adds`.
-  RecordedPass(std::span<const BlockInfo> blocks, const FeatureLevels& outputs, bool adds,
-               const FeatureLevels& inputs, std::span<const Branch> lane)
-      : blocks_(blocks), outputs_(outputs), adds_(adds), inputs_(inputs), lane_(lane) {}
+  RecordedPass(std::span<const BlockInfo> blocks, const RecordedLevels& levels,
+               std::span<const Branch> lane)
+      : blocks_(blocks), levels_(levels), lane_(lane) {}
 
   std::span<const BlockInfo> blocks() const override { return blocks_; }
   Hidden embed() override { return {rows(0)}; }
   Hidden run_block(std::size_t block, const Hidden& hidden) override {
-    const at::Tensor value = level(outputs_, block);
-    return {adds_ ? hidden.front() + value : value};
+    const at::Tensor value = level(levels_.outputs, block);
+    return {levels_.adds ? hidden.front() + value : value};
   }
   at::Tensor probe(std::size_t block, const Hidden& /*hidden*/) override {
-    return level(inputs_, block);
+    return level(levels_.inputs, block);
   }
-  StageResult run_stage(std::size_t /*block*/, std::size_t /*stage*/,
+  StageResult run_stage(std::size_t block, std::size_t /*stage*/,
                         const Hidden& /*hidden*/) override {
-    return {{rows(1)}, {rows(1)}};
+    return {{level(levels_.stages, block)}, {rows(1)}};
   }
   // The first stage brings all of the block.
   Hidden add_stage(std::size_t block, std::size_t stage, const Hidden& hidden,
@@ -63,9 +70,7 @@ class RecordedPass final : public Pass {
   }
 
   std::span<const BlockInfo> blocks_;
-  const FeatureLevels& outputs_;
-  bool adds_;
-  const FeatureLevels& inputs_;
+  const RecordedLevels& levels_;
   std::span<const Branch> lane_;
 };
 
@@ -116,15 +121,22 @@ CacheReport rehearse(CacheSetup setup, const SignalRecord& record) {
   BW_CHECK(kind == SignalKind::kNone || record.evaluations.contains(kind));
   BW_CHECK(!setup.policy->needs().latents || !record.latents.empty());
   const bool adds = kind == SignalKind::kBlockResidual;
-  const auto outputs = feature_levels(record, adds ? kind : SignalKind::kBlockOutput, setup.layout);
-  const auto inputs = feature_levels(record, SignalKind::kAttentionInput, setup.layout);
+  const auto of_kind = [&](SignalKind wanted) {
+    return feature_levels(record, wanted, setup.layout);
+  };
+  const auto outputs = of_kind(adds ? kind : SignalKind::kBlockOutput);
+  const auto inputs = of_kind(SignalKind::kAttentionInput);
+  const auto stages = of_kind(SignalKind::kStageResidual);
+  std::vector<RecordedLevels> levels;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    levels.push_back({outputs[i], adds, inputs[i], stages[i]});
+  }
   const CacheLayout layout = setup.layout;
   CacheController cache(std::move(setup));
   const auto run = [&](const EvaluationContext& e, std::span<const Branch> lane) {
     const auto begin = [&] {
       const auto i = static_cast<std::size_t>(e.index);
-      return std::make_unique<RecordedPass>(layout.experts[e.expert].blocks, outputs[i], adds,
-                                            inputs[i], lane);
+      return std::make_unique<RecordedPass>(layout.experts[e.expert].blocks, levels[i], lane);
     };
     return lane.size() > 1 ? cache.run_batched(begin) : cache.run(lane.front(), begin);
   };

@@ -17,6 +17,27 @@ void DistanceQueue::compare(const Hidden& now, const Sample& reference, std::int
   gap_ = std::max(gap_, step - reference.step);
 }
 
+void DistanceQueue::compare_frames(const at::Tensor& now, std::int64_t frames,
+                                   RelativeL1Batch& batch) {
+  // Played through (rehearse.h), a hidden state has fewer tokens than frames.
+  if (frames < 2 || now.size(1) % frames != 0) return;
+  const at::Tensor by_frame = now.view({frames, now.size(1) / frames, now.size(2)});
+  const at::Tensor later = by_frame.narrow(0, 1, frames - 1);
+  const at::Tensor earlier = by_frame.narrow(0, 0, frames - 1);
+  const std::size_t forward = batch.add(later, earlier);
+  motion_.emplace_back(forward, batch.add(earlier, later));
+}
+
+std::optional<double> DistanceQueue::motion(const RelativeL1Batch& batch) const {
+  if (motion_.empty()) return std::nullopt;
+  double sum = 0;
+  for (const auto& [forward, backward] : motion_) {
+    const RelativeL1Sums sums = batch.sums(forward);
+    sum += sums.difference / (sums.reference + batch.sums(backward).reference);
+  }
+  return sum / static_cast<double>(motion_.size());
+}
+
 void DistanceQueue::skip() { rows_.emplace_back(); }
 
 std::vector<double> DistanceQueue::distances(const RelativeL1Batch& batch) const {

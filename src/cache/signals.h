@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "bundle/denoiser.h"
@@ -18,16 +20,22 @@ class DistanceQueue {
   // older tensor and the denominator.
   void compare(const Hidden& now, const Sample& reference, std::int64_t step,
                RelativeL1Batch& batch);
+  // Compares the frames of `now` [1,N,D], N = frames · tokens of a frame, with their neighbours;
+  // does nothing for one frame.
+  void compare_frames(const at::Tensor& now, std::int64_t frames, RelativeL1Batch& batch);
   // A block that was not computed, or has no computed predecessor.
   void skip();
   // One per compare() and skip(), NaN for the latter; empty when nothing was compared. `batch`:
   // that of every compare(), sent.
   [[nodiscard]] std::vector<double> distances(const RelativeL1Batch& batch) const;
+  // BranchObservation::motion.
+  [[nodiscard]] std::optional<double> motion(const RelativeL1Batch& batch) const;
   // The longest way back to a reference, in steps.
   [[nodiscard]] std::int64_t gap() const { return gap_; }
 
  private:
   std::vector<std::vector<std::size_t>> rows_;  // of the batch, one per stream; none for skip()
+  std::vector<std::pair<std::size_t, std::size_t>> motion_;  // rows: forward, and backward
   std::int64_t gap_ = 0;
 };
 

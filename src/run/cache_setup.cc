@@ -63,7 +63,8 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
     layout.experts.push_back({block_infos(manifest, expert),
                               static_cast<std::uint64_t>(
                                   std::accumulate(streams.begin(), streams.end(), std::int64_t{0})),
-                              static_cast<std::uint64_t>(streams.front())});
+                              static_cast<std::uint64_t>(streams.front()),
+                              shape.frames / manifest.streams.front().patch.front()});
   }
   layout.prediction_bytes =
       static_cast<std::uint64_t>(shape.channels * shape.positions()) * sizeof(float);

@@ -72,6 +72,7 @@ constexpr int kDoublings = 20;
 
 const char* indicator_of(SignalKind kind) {
   if (kind == SignalKind::kAttentionInput) return "attention_input";
+  if (kind == SignalKind::kStageResidual) return "attention_residual";
   return kind == SignalKind::kBlockResidual ? "block_residual" : "block_output";
 }
 

@@ -207,15 +207,15 @@ inline bool supports(const CacheSubject& subject, const CachePolicyInfo& policy,
   }
 }
 
-inline bool has_threshold(const CachePolicyInfo& policy) {
+inline bool has_param(const CachePolicyInfo& policy, std::string_view name) {
   return std::ranges::any_of(policy.params,
-                             [](const ParamInfo& info) { return info.name == "threshold"; });
+                             [&](const ParamInfo& info) { return info.name == name; });
 }
 
 inline void expect_zero_threshold_is_exact(const CacheSubject& subject,
                                            const CachePolicyInfo& policy, Json params,
                                            const at::Tensor& exact) {
-  if (!has_threshold(policy)) return;
+  if (!has_param(policy, "threshold")) return;
   params["threshold"] = 0;
   const RunResult run = run_subject(subject, make_policy_for(subject, policy, params));
   EXPECT_TRUE(run.report.inert());
@@ -231,7 +231,12 @@ inline bool check_cache_policy(const CacheSubject& subject, const CachePolicyInf
   for (const PolicyPreset& preset : policy.presets) {
     variants.emplace_back(preset.name, preset_params(policy, preset.name, Origin::flag("--cache")));
   }
-  if (has_threshold(policy)) variants.emplace_back("always below", Json{{"threshold", 1e6}});
+  if (has_param(policy, "threshold")) {
+    variants.emplace_back("always below", Json{{"threshold", 1e6}});
+  }
+  if (has_param(policy, "codebook")) {
+    variants.emplace_back("always below", Json{{"codebook", "1e6:3"}, {"motion", false}});
+  }
   const CachePolicyInfo& none = find_cache_policy("none", Origin::flag("--cache"));
   const at::Tensor exact =
       run_subject(subject, make_policy_for(subject, none, Json::object())).latents;

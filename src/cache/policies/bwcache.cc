@@ -7,7 +7,7 @@
 //   verdict    mean over the probed blocks n of d(k,n) < threshold (eq. 6-7), strictly, so that
 //              0 never reuses and NaN never does
 //   tensor f   block_output: paper; attention_input (norm1(h)·(1+scale)+shift): released code;
-//              block_residual (output − input): ours
+//              block_residual (output − input) and attention_residual: ours
 //   payload    paper: block features, of which only the last matters (rebuild=output, or residual);
 //              released code: one stack residual
 // Published description: the paper's text and the readings of the released code by others. Both
@@ -25,12 +25,16 @@
 
 #include "cache/amounts.h"
 #include "cache/policies/policy_factory.h"
+#include "cache/policies/residual_stage.h"
 
 namespace bw {
 namespace {
 
-constexpr std::array<std::string_view, 3> kIndicators = {"block_output", "attention_input",
-                                                         "block_residual"};
+constexpr std::array<std::string_view, 4> kIndicators = {"block_output", "attention_input",
+                                                         "block_residual", "attention_residual"};
+constexpr std::array<SignalKind, 4> kSignals = {
+    SignalKind::kBlockOutput, SignalKind::kAttentionInput, SignalKind::kBlockResidual,
+    SignalKind::kStageResidual};
 constexpr std::array<std::string_view, 3> kVerdicts = {"cond", "mean", "each"};
 constexpr std::array<std::string_view, 2> kTriggers = {"once", "every"};
 constexpr std::array<std::string_view, 2> kTailBases = {"elapsed", "remaining"};
@@ -147,14 +151,14 @@ class BwcachePolicy final : public CachePolicy {
         masks_{fresh_, fresh_} {
     needs_.sites = {Site::kStack};
     needs_.rebuild = Rebuild::parse(params.rebuild, origin.at("rebuild"));
-    needs_.signal.kind = params.indicator == "block_output"      ? SignalKind::kBlockOutput
-                         : params.indicator == "attention_input" ? SignalKind::kAttentionInput
-                                                                 : SignalKind::kBlockResidual;
+    const auto chosen = std::find(kIndicators.begin(), kIndicators.end(), params.indicator);
+    needs_.signal.kind = kSignals[static_cast<std::size_t>(chosen - kIndicators.begin())];
     needs_.signal.branches = {true, each_ || mean_};
     for (const std::size_t num_blocks : shape.blocks_per_expert) {
       needs_.signal.blocks.push_back(
           block_set(params.probe_blocks, num_blocks, origin.at("probe_blocks")));
     }
+    if (needs_.signal.kind == SignalKind::kStageResidual) choose_stages(shape);
   }
 
   const CacheNeeds& needs() const override { return needs_; }
@@ -189,6 +193,15 @@ class BwcachePolicy final : public CachePolicy {
   }
 
  private:
+  void choose_stages(const RunShape& shape) {
+    for (std::size_t expert = 0; expert < needs_.signal.blocks.size(); ++expert) {
+      std::vector<std::size_t>& stages = needs_.signal.stages.emplace_back();
+      for (const std::size_t block : needs_.signal.blocks[expert]) {
+        stages.push_back(residual_stage(shape.stages.at(expert).at(block)));
+      }
+    }
+  }
+
   // Unless each branch decides for itself, the first mask serves both.
   const Mask& mask_of(Branch branch) const { return masks_[each_ ? index_of(branch) : 0]; }
 

@@ -2,7 +2,8 @@
 // between computed steps, tells from the latents alone how far it has moved since; while the sum of
 // that is below the threshold the model is not run at all.
 //
-//   signal     κ = |v − v'| / |z − z'| between the last two COMPUTED steps, means of absolute values;
+//   signal     κ = |v − v'| / |z − z'| between the last two COMPUTED steps, means of absolute
+//   values;
 //              e(k) = κ · |z_k − z_{k−1}| / |v|, k−1 the last SEEN step, v the last computed
 //              prediction of the conditional branch
 //   verdict    A + e(k) < threshold reuses and adds e(k) to A; else it computes and A = 0
@@ -24,8 +25,9 @@ struct EasycacheParams final : Params {
   std::int64_t retain_last = 1;
 
   void visit(ParamVisitor& v) override {
-    v.number({"threshold", "reuse while the summed change of the prediction is below this; 0: never"},
-             threshold, {.low = 0});
+    v.number(
+        {"threshold", "reuse while the summed change of the prediction is below this; 0: never"},
+        threshold, {.low = 0});
     v.text({"retain_first", "first steps that are always computed"}, retain_first, kStepCountForm);
     v.integer({"retain_last", "last steps that are always computed"}, retain_last, {.low = 0});
   }
@@ -58,8 +60,7 @@ class EasycachePolicy final : public CachePolicy {
 
   void observe(const EvaluationContext& context, const Observation& observation) override {
     if (context.part != 0) return;
-    const bool reused =
-        observation.branches[index_of(Branch::kCond)].done.reuse == Site::kBranch;
+    const bool reused = observation.branches[index_of(Branch::kCond)].done.reuse == Site::kBranch;
     sum_ = reused ? sum_with(context) : 0;
     reused_step_ = reused ? context.step : -1;
   }

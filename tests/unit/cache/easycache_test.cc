@@ -15,8 +15,7 @@ std::string decide(const char* params, std::int64_t steps,
                    const std::function<std::optional<LatentSignals>(std::int64_t)>& script) {
   const Origin origin = Origin::flag("--cache easycache");
   const CachePolicyInfo& info = find_cache_policy("easycache", origin);
-  const auto policy =
-      info.make(info.resolve(Json::parse(params), origin), origin, {steps, {4}});
+  const auto policy = info.make(info.resolve(Json::parse(params), origin), origin, {steps, {4}});
   std::string letters;
   for (std::int64_t step = 0; step < steps; ++step) {
     EvaluationContext context;
@@ -93,8 +92,7 @@ TEST(LatentSignals, AgreeWithTheirDefinition) {
     ASSERT_EQ(signals->rate.has_value(), computed[step].first >= 0) << step;
     if (!signals->rate) continue;
     const auto before = static_cast<std::size_t>(computed[step].first);
-    EXPECT_NEAR(*signals->rate, mean_abs(v[last] - v[before]) / mean_abs(z[last] - z[before]),
-                1e-5)
+    EXPECT_NEAR(*signals->rate, mean_abs(v[last] - v[before]) / mean_abs(z[last] - z[before]), 1e-5)
         << step;
   }
   // What is reused is v of step 1 as a residual over the latents.
