@@ -3,7 +3,7 @@ BUILD := build/release
 JOBS ?= $(shell nproc)
 PYTHON := $(or $(BWCACHE_DEPS),$(HOME)/.cache/bwcache-gen)/python/bin/python
 
-.PHONY: demo test build setup python test-python asan tidy format lint mutants bench train evaluate-model clean
+.PHONY: demo test build setup python test-python asan tidy format lint mutants benchmark speed train evaluate-model clean
 
 demo: build
 	tests/demo/run $(BUILD)/bwcache-gen out
@@ -41,8 +41,18 @@ tidy: build
 mutants: setup
 	tests/mutants/run
 
-bench: build
-	tests/bench/run $(BUILD)/bwcache-gen
+# Caches against solvers, into docs/benchmarks.md. QUICK=1: a few prompts and plans, into out/benchmark. PROMPTS=N: the
+# first N alone. ARGS: other flags of tests/bench/benchmark. Stop it at any time; the same command goes on.
+benchmark: build python
+	PYTHONPATH=tests/bench $(PYTHON) -m benchmark $(BUILD)/bwcache-gen $(if $(QUICK),--quick) \
+	  $(if $(PROMPTS),--prompts $(PROMPTS)) $(ARGS)
+
+# Start-up and memory, and one step against PyTorch.
+ROUNDS ?= 5
+speed: build python
+	python3 tests/bench/start.py $(BUILD)/bwcache-gen
+	[ -d out/wan-block ] || $(PYTHON) -m models.export wan-block --out out/wan-block
+	python3 tests/bench/steps.py $(BUILD)/bwcache-gen --python $(PYTHON) --rounds $(ROUNDS)
 
 MINUTES ?= 60
 train: python

@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flags of other programs that pages mention.
 FOREIGN = {
     "--python", "--checkpoint", "--out", "--minutes", "--resume", "--preset", "--all", "--lint", "--device", "--stage",
-    "--cuda", "--stop-before-gpu",
+    "--cuda", "--stop-before-gpu", "--classifier",
     "--benchmark_filter", "--label-regex", "--data", "--smoke",
 }
 

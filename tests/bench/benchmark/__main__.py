@@ -1,0 +1,192 @@
+"""Runs the benchmark and writes its tables and plot.
+
+    PYTHONPATH=tests/bench python -m benchmark build/release/bwcache-gen            docs/benchmarks.md, docs/images
+    PYTHONPATH=tests/bench python -m benchmark build/release/bwcache-gen --quick    the same under the output folder
+
+It can be stopped at any time; the same command goes on from the last prompt that was finished. `--prompts N` takes the
+first N alone, and a later run with more adds to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import thresholds
+from .accuracy import FOLDER, Accuracy, Prompt, reader, score
+from .page import ROOT, bundle_weights, replace
+from .plot import draw
+from .report import Circumstances, curves, report
+from .resampling import resamples
+from .results import Results, results
+from .rows import Rows, Table, read, tabulate
+
+HERE = Path(__file__).parent
+BASE_FLAGS = ["--sampler", "euler", "--steps", "50", "--cache", "none"]
+QUICK_PROMPTS = 4
+REPEAT = 2
+SEED = "42"
+MARKER = "benchmark"
+IMAGE = "benchmark.svg"
+
+
+@dataclass(frozen=True)
+class Setup:
+    program: str
+    bundle: Path
+    quick: bool
+    prompts: list[Prompt]  # of this run
+    all_prompts: int
+    repeat: int
+    seeds: str
+    threads: int | None
+    classifier: Path
+    folder: Path  # of this bundle's weights and size of benchmark
+    latents: Path  # shared by both sizes, so that references are
+
+    def model(self) -> list[str]:
+        return ["--model", str(self.bundle), *(["--threads", str(self.threads)] if self.threads else [])]
+
+
+def parse() -> argparse.Namespace:
+    p = argparse.ArgumentParser(prog="benchmark", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    p.add_argument("program", help="bwcache-gen")
+    p.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, few arms, no page in docs/")
+    p.add_argument("--prompts", type=int, metavar="N", help="the first N prompts alone")
+    p.add_argument("--repeat", type=int, default=REPEAT, help="runs of every plan per clip (default: %(default)s)")
+    p.add_argument("--seeds", default=SEED, help="of the noise, e.g. 1,2 (default: %(default)s)")
+    p.add_argument("--threads", type=int, help="of the program (default: all cores)")
+    p.add_argument("--bundle", type=Path, default=ROOT / "models/default/bundle")
+    p.add_argument("--classifier", type=Path, default=FOLDER, help=f"attribute classifier (default: {FOLDER})")
+    p.add_argument("--out", type=Path, default=ROOT / "out/benchmark", help="rows, latents, results")
+    return p.parse_args()
+
+
+def setup(a: argparse.Namespace) -> Setup:
+    lines = (HERE / "prompts.jsonl").read_text().splitlines()
+    prompts: list[Prompt] = [json.loads(line) for line in lines]
+    wanted = a.prompts or (QUICK_PROMPTS if a.quick else len(prompts))
+    if not 1 <= wanted <= len(prompts):
+        raise ValueError(f"--prompts {wanted}: there are {len(prompts)} prompts; at least 1")
+    folder = a.out / bundle_weights(a.bundle)[1]
+    return Setup(a.program, a.bundle, a.quick, prompts[:wanted], len(prompts), a.repeat, a.seeds, a.threads,
+                 a.classifier, folder / "quick" if a.quick else folder, folder / "latents")  # fmt: skip
+
+
+def arms_file(s: Setup) -> Path:
+    """arms.json and BWCache settings that fit the weights. Made once per weights: resuming needs the same arms."""
+    file, fixed = s.folder / "arms.json", HERE / ("arms-quick.json" if s.quick else "arms.json")
+    grids = thresholds.QUICK if s.quick else thresholds.STANDARD
+    if not file.exists():
+        print("choosing thresholds on the calibration prompts", file=sys.stderr)
+        arms = json.loads(fixed.read_text())
+        arms["arms"] += thresholds.calibrate([s.program, *s.model()], HERE.parent / "tune.txt", grids, s.folder)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(arms, indent=1) + "\n")
+        part.replace(file)
+    return file
+
+
+def run_bench(s: Setup) -> dict[str, Any]:
+    """Measures what is not measured yet; returns bench's summary."""
+    prompts, summary = s.folder / "prompts.jsonl", s.folder / "bench.json"
+    prompts.write_text("".join(json.dumps({"prompt": p["prompt"]}) + "\n" for p in s.prompts))
+    command = [s.program, "bench", *s.model(), *BASE_FLAGS, "--arms", str(arms_file(s)), "--prompts", str(prompts),
+               "--seeds", s.seeds, "--repeat", str(s.repeat), "--rows", str(s.folder / "rows.jsonl"),
+               "--keep-latents", str(s.latents), "--save", str(summary)]  # fmt: skip
+    rows = s.folder / "rows.jsonl"
+    before, load = rows.stat().st_size if rows.exists() else 0, os.getloadavg()[0]
+    try:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    finally:
+        if rows.exists() and rows.stat().st_size > before:  # a run that found all its rows says nothing of the load
+            with (s.folder / "loads.jsonl").open("a") as out:
+                out.write(json.dumps({"load": load, "cores": os.cpu_count()}) + "\n")
+    found: dict[str, Any] = json.loads(summary.read_text())
+    return found
+
+
+def accuracy(s: Setup, summary: dict[str, Any], table: Table, rows: Rows) -> Accuracy | str:
+    print("reading the clips with the attribute classifier", file=sys.stderr)
+    try:
+        look = reader(s.bundle, summary["arms"][0]["plan"]["dtype"], s.classifier, s.folder / "readings.jsonl")
+    except ValueError as e:  # there is none: everything else can be told
+        return str(e)
+    return score(look, table, rows, s.prompts, s.latents)
+
+
+def lower_is_better(program: str) -> frozenset[str]:
+    listed = subprocess.run([program, "list", "metrics", "--json"], check=True, capture_output=True, text=True).stdout
+    return frozenset(m["name"] for m in json.loads(listed) if m.get("better") == "lower")
+
+
+def make_command(s: Setup) -> str:
+    """What to type for the same measurement."""
+    usual = QUICK_PROMPTS if s.quick else s.all_prompts
+    flags = [*([f"--repeat {s.repeat}"] if s.repeat != REPEAT else []),
+             *([f"--seeds {s.seeds}"] if s.seeds != SEED else []),
+             *([f"--threads {s.threads}"] if s.threads else [])]  # fmt: skip
+    variables = [*(["QUICK=1"] if s.quick else []), *([f"PROMPTS={len(s.prompts)}"] if len(s.prompts) != usual else []),
+                 *([f'ARGS="{" ".join(flags)}"'] if flags else [])]  # fmt: skip
+    return " ".join(["make benchmark", *variables])
+
+
+def circumstances(s: Setup, summary: dict[str, Any]) -> Circumstances:
+    manifest, weights = bundle_weights(s.bundle)
+    if manifest != summary["bundle"]["sha256"]:
+        raise ValueError(f"the bundle {s.bundle} has changed meanwhile; run the benchmark again")
+    loads = [json.loads(line) for line in (s.folder / "loads.jsonl").read_text().splitlines()]
+    highest = max(loads, key=lambda one: one["load"] / one["cores"])
+    return Circumstances(summary, weights, make_command(s), s.all_prompts, highest["load"], highest["cores"])
+
+
+def write(s: Setup, found: Results, c: Circumstances, lower: frozenset[str]) -> Path:
+    """Result as JSON beside the rows; plot and tables into docs/, or beside the rows too."""
+    about = {"bundle": c.summary["bundle"], "weights": c.weights, "environment": c.summary["environment"],
+             "prompts": [p["id"] for p in s.prompts], "seeds": c.summary["seeds"], "load": c.load}  # fmt: skip
+    (s.folder / "result.json").write_text(json.dumps({**about, **found.to_json()}, indent=1) + "\n")
+    image = (s.folder if s.quick else ROOT / "docs/images") / IMAGE
+    draw(curves(found), f"{len(s.prompts)} prompts, weights {c.weights}", "PSNR to the converged solution, dB", image)
+    page = s.folder / "benchmarks.md" if s.quick else ROOT / "docs/benchmarks.md"
+    if s.quick:
+        page.write_text(report(found, c, lower, IMAGE) + "\n")
+    else:
+        page.write_text(replace(page.read_text(), MARKER, report(found, c, lower, f"images/{IMAGE}")))
+    return page
+
+
+def main() -> int:
+    try:
+        s = setup(parse())
+        s.folder.mkdir(parents=True, exist_ok=True)
+        os.nice(10)
+        torch.set_num_threads(s.threads or torch.get_num_threads())
+        summary = run_bench(s)
+        lower = lower_is_better(s.program)
+        rows = read(summary, s.folder / "rows.jsonl")
+        table = tabulate(summary, rows, lower)
+        found = results(table, s.prompts, accuracy(s, summary, table, rows), lower, resamples(len(s.prompts)))
+        print(write(s, found, circumstances(s, summary), lower))
+    except ValueError as e:
+        print(f"benchmark: {e}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as e:  # the program has said why
+        print(f"benchmark: stopped (exit code {e.returncode}); the same command goes on", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("benchmark: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""The tables of docs/benchmarks.md, from results.py. Every table has the line of its weights under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from models.default.captions import FIELDS
+
+from .accuracy import Accuracy
+from .gain import Gain
+from .plot import Curve, Point
+from .resampling import Interval
+from .results import MAIN, SPEEDUPS, Measured, Results
+from .rows import BASE
+
+NONE = "–"
+BUSY = 0.5  # load per core above which seconds say little
+MAIN_METRICS = ("psnr", "ssim")
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the numbers were measured with."""
+
+    summary: dict[str, Any]  # of bench
+    weights: str
+    command: str
+    all_prompts: int
+    load: float  # highest load average of the machine before a run of bench
+    cores: int
+
+
+def span(i: Interval | None, digits: int, unit: str = "") -> str:
+    if i is None or i.value != i.value:
+        return NONE
+    return f"{i.value:.{digits}f}{unit} [{i.low:.{digits}f}, {i.high:.{digits}f}]"
+
+
+def table(header: str, rows: Iterable[list[str]], weights: str) -> str:
+    columns = header.count("|") + 1
+    lines = [f"| {header} |", "|" + "---|" * columns, *("| " + " | ".join(row) + " |" for row in rows)]
+    return "\n".join([*lines, "", f"weights: {weights}"])
+
+
+def introduction(results: Results, c: Circumstances) -> str:
+    environment, few = c.summary["environment"], len(c.summary["prompts"])
+    busy = (
+        f" **The machine was busy (load {c.load:.1f} on {c.cores} cores): do not trust speed-ups and what follows from "
+        "them; blocks, qualities and the comparison at equal blocks do not depend on it.**"
+        if c.load > BUSY * c.cores else f" Load of the machine before: {c.load:.1f} on {c.cores} cores."
+    )  # fmt: skip
+    overhead = max((a.overhead for a in results.arms if a.cached and "bwcache" in a.series), default=0.0)
+    return (
+        f"    {c.command}\n\nModel {c.summary['bundle']['name']}, {few} of the {c.all_prompts} prompts, "
+        f"seed{'s' if len(c.summary['seeds']) > 1 else ''} {', '.join(map(str, c.summary['seeds']))}, "
+        f"{c.summary['repeat']} interleaved runs of each, {environment['threads']} threads, {environment['processor']}."
+        f"{busy} Indicator and controller took at most {100 * overhead:.2f} % of the denoising time of a BWCache run."
+    )
+
+
+def reference_table(results: Results, c: Circumstances) -> str:
+    def cells(a: Measured) -> list[str]:
+        psnr, ssim = a.quality["psnr_reference"], a.quality["ssim_reference"]
+        return [a.name, f"{a.speedup.value:.2f}×", span(a.paired, 2, "×"), f"{a.speedup_total:.2f}×",
+                f"{a.blocks:.0f}", span(psnr.mean, 2), f"{psnr.tail:.2f}", f"{psnr.worst:.2f}",
+                f"{ssim.mean.value:.4f}", a.dominated_by or ""]  # fmt: skip
+
+    header = "arm | speed-up | per clip | with decoding | blocks | PSNR, dB | p10 | worst clip | SSIM | dominated by"
+    return table(header, (cells(a) for a in results.arms), c.weights)
+
+
+def base_table(results: Results, c: Circumstances) -> str:
+    scores, clips = results.accuracy, len(c.summary["prompts"])
+    own = f" (classifier: {100 * scores.classifier('round_trip', results.prompts):.1f} %)" \
+        if isinstance(scores, Accuracy) else ""  # fmt: skip
+
+    def cells(a: Measured) -> list[str]:
+        right = NONE if a.right is None else f"{100 * a.right:.1f} %"
+        drop = NONE if a.drop is None else \
+            span(Interval(*(100 * v for v in (a.drop.value, a.drop.low, a.drop.high))), 1)  # fmt: skip
+        fired = f"{a.fired} of {clips}" if a.cached else NONE
+        if a.name == BASE:
+            return [a.name, *[NONE] * 4, "100 %", fired, NONE, right, drop]
+        psnr, ssim = a.quality["psnr"], a.quality["ssim"]
+        return [a.name, f"{a.pooled_psnr:.2f}", f"{psnr.tail:.2f}", f"{psnr.worst_frame:.2f}", f"{ssim.mean.value:.4f}",
+                f"{100 * a.computed:.0f} %", fired, f"{a.cache_bytes / 2**20:.1f} MiB" if a.cached else NONE,
+                right, drop]  # fmt: skip
+
+    header = (f"arm | PSNR, dB | p10 | worst frame | SSIM | blocks of its steps | cache fired on | cache | "
+              f"prompt accuracy{own} | drop, points")  # fmt: skip
+    return table(header, (cells(a) for a in results.arms), c.weights)
+
+
+def gain_table(results: Results, c: Circumstances) -> str:
+    def cells(a: Measured) -> list[str]:
+        time, blocks, ssim = results.gains["denoise"][a.name], results.gains["blocks"][a.name], \
+            results.ssim_gains[a.name]  # fmt: skip
+        return [a.name, f"{a.speedup.value:.2f}×", *lead(time), f"{time.each:+.2f}" if time.solver else NONE,
+                p_values(time), time.verdict(), *lead(blocks), blocks.verdict(), span(ssim.lead, 4)]  # fmt: skip
+
+    def lead(g: Gain) -> list[str]:
+        return [g.solver or "none as fast", span(g.lead, 2)]
+
+    def p_values(g: Gain) -> str:
+        return f"{g.p:.4f}, {g.wilcoxon:.4f}" if g.solver else NONE
+
+    header = (
+        "cache | speed-up | best solver at its time | gain, dB PSNR | over each clip's best | p, Wilcoxon's p | "
+        "verdict | best solver at its blocks | gain, dB PSNR | verdict | gain at its time, SSIM"
+    )
+    return table(header, (cells(a) for a in results.arms if a.cached), c.weights)
+
+
+def speedup_table(results: Results, c: Circumstances) -> str:
+    rows = ([s, *(span(values[x], 2) for x in SPEEDUPS)] for s, values in results.at_speedup.items())
+    header = "PSNR to converged, dB, at | " + " | ".join(f"{x:g}×" for x in SPEEDUPS)
+    return table(header, (row for row in rows if any(cell != NONE for cell in row[1:])), c.weights)
+
+
+def more_metrics_table(results: Results, c: Circumstances, lower: frozenset[str]) -> str:
+    """Of the metrics beside PSNR and SSIM; empty where the program has none."""
+    names = [n for n in results.arms[-1].quality if n.removesuffix("_reference") not in MAIN_METRICS]
+    if not names:
+        return ""
+    words = {n: n.removesuffix("_reference") + (" to converged" if n.endswith("_reference") else "") for n in names}
+    better = {n: "lower" if n.removesuffix("_reference") in lower else "higher" for n in names}
+    header = "arm | " + " | ".join(f"{words[n]} ({better[n]} is better), worst clip" for n in names)
+    rows = (
+        [a.name, *(f"{a.quality[n].mean.value:.4g}, {a.quality[n].worst:.4g}" if n in a.quality else NONE
+                   for n in names)]
+        for a in results.arms
+    )  # fmt: skip
+    return table(header, rows, c.weights)
+
+
+def field_table(results: Results, c: Circumstances) -> str:
+    """Accuracy per attribute, of the base and of the cache and the solver with the largest drops."""
+    scores = results.accuracy
+    if isinstance(scores, str):
+        return f"Prompt accuracy was not measured: {scores}."
+    shown = [BASE]
+    for cached in (False, True):
+        arms = [a for a in results.arms if a.cached == cached and a.drop is not None]
+        if arms:
+            shown.append(max(arms, key=lambda a: a.drop.value if a.drop else 0).name)
+
+    def cells(f: str) -> list[str]:
+        tallies = [scores.fields[f][name] for name in shown]
+        return [f, *(f"{right} of {of}" for right, of in tallies),
+                *(f"{100 * scores.own[kind][f]:.1f} %" for kind in ("rendered", "round_trip"))]  # fmt: skip
+
+    header = f"attribute, accuracy | {' | '.join(shown)} | classifier on rendered clips | after the autoencoder"
+    return table(header, (cells(f) for f in FIELDS if f in scores.fields), c.weights)
+
+
+def summary_line(results: Results) -> str:
+    def count(cost: str) -> str:
+        verdicts = [g.verdict() for g in results.gains[cost].values()]
+        return f"{verdicts.count('ahead')} ahead, {verdicts.count('behind')} behind, {verdicts.count('open')} open"
+
+    return (f"Of {len(results.gains['denoise'])} cache settings against the best solver at equal time: "
+            f"{count('denoise')}; at equal blocks: {count('blocks')}.")  # fmt: skip
+
+
+def curves(results: Results) -> list[Curve]:
+    """For the plot; a series of a cache begins where the run it is built on is drawn already."""
+    out: dict[str, Curve] = {}
+    for a in results.arms:
+        curve = out.setdefault(a.series, Curve(a.series, a.cached, []))
+        curve.points.append(Point(a.speedup, a.quality[MAIN].mean))
+    return list(out.values())
+
+
+def report(results: Results, c: Circumstances, lower: frozenset[str], image: str) -> str:
+    parts = [
+        introduction(results, c),
+        f"![Speed-up against PSNR to the converged solution, solvers and caches]({image})",
+        "### Time, and distance to the converged solution",
+        reference_table(results, c),
+        "### The gain of a cache",
+        summary_line(results),
+        gain_table(results, c),
+        "### Quality at equal speed-up",
+        speedup_table(results, c),
+        "### Distance to the uncached run, and prompt accuracy",
+        base_table(results, c),
+        field_table(results, c),
+        more_metrics_table(results, c, lower),
+    ]
+    return "\n\n".join(part for part in parts if part)
