@@ -1,7 +1,7 @@
 """Runs the benchmark and writes its tables and plot.
 
-    PYTHONPATH=tests/bench python -m benchmark build/release/bwcache-gen            docs/benchmarks.md, docs/images
-    PYTHONPATH=tests/bench python -m benchmark build/release/bwcache-gen --quick    the same under the output folder
+    PYTHONPATH=tests/bench python -m benchmark build/release/bwcache-gen            into docs/benchmarks.md
+    PYTHONPATH=tests/bench python -m benchmark build/release/bwcache-gen --quick    into a page under the output folder
 
 It can be stopped at any time; the same command goes on from the last prompt that was finished. `--prompts N` takes the
 first N alone, and a later run with more adds to them.
@@ -22,9 +22,9 @@ import torch
 
 from . import thresholds
 from .accuracy import FOLDER, Accuracy, Prompt, reader, score
-from .page import ROOT, bundle_weights, replace
+from .page import ROOT, bundle_weights, markers, replace
 from .plot import draw
-from .report import Circumstances, curves, report
+from .report import Circumstances, panels, report
 from .resampling import resamples
 from .results import Results, results
 from .rows import Rows, Table, read, tabulate
@@ -35,7 +35,8 @@ QUICK_PROMPTS = 4
 REPEAT = 2
 SEED = "42"
 MARKER = "benchmark"
-IMAGE = "benchmark.svg"
+PAGE = ROOT / "docs/benchmarks.md"
+IMAGE = "images/benchmark.svg"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Setup:
     classifier: Path
     folder: Path  # of this bundle's weights and size of benchmark
     latents: Path  # shared by both sizes, so that references are
+    page: Path  # the plot goes into images/ beside it
 
     def model(self) -> list[str]:
         return ["--model", str(self.bundle), *(["--threads", str(self.threads)] if self.threads else [])]
@@ -60,13 +62,15 @@ def parse() -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="benchmark", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     p.add_argument("program", help="bwcache-gen")
-    p.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, few arms, no page in docs/")
+    p.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, few arms")
     p.add_argument("--prompts", type=int, metavar="N", help="the first N prompts alone")
     p.add_argument("--repeat", type=int, default=REPEAT, help="runs of every plan per clip (default: %(default)s)")
     p.add_argument("--seeds", default=SEED, help="of the noise, e.g. 1,2 (default: %(default)s)")
     p.add_argument("--threads", type=int, help="of the program (default: all cores)")
     p.add_argument("--bundle", type=Path, default=ROOT / "models/default/bundle")
     p.add_argument("--classifier", type=Path, default=FOLDER, help=f"attribute classifier (default: {FOLDER})")
+    p.add_argument("--page", type=Path, help=f"where the tables go, between two markers (default: {PAGE.name} in "
+                   "docs/, with --quick one in the output folder, which is made)")  # fmt: skip
     p.add_argument("--out", type=Path, default=ROOT / "out/benchmark", help="rows, latents, results")
     return p.parse_args()
 
@@ -78,8 +82,10 @@ def setup(a: argparse.Namespace) -> Setup:
     if not 1 <= wanted <= len(prompts):
         raise ValueError(f"--prompts {wanted}: there are {len(prompts)} prompts; at least 1")
     folder = a.out / bundle_weights(a.bundle)[1]
+    own = folder / "quick" if a.quick else folder
+    page = a.page or (own / PAGE.name if a.quick else PAGE)
     return Setup(a.program, a.bundle, a.quick, prompts[:wanted], len(prompts), a.repeat, a.seeds, a.threads,
-                 a.classifier, folder / "quick" if a.quick else folder, folder / "latents")  # fmt: skip
+                 a.classifier, own, folder / "latents", page)  # fmt: skip
 
 
 def arms_file(s: Setup) -> Path:
@@ -150,18 +156,16 @@ def circumstances(s: Setup, summary: dict[str, Any]) -> Circumstances:
 
 
 def write(s: Setup, found: Results, c: Circumstances, lower: frozenset[str]) -> Path:
-    """Result as JSON beside the rows; plot and tables into docs/, or beside the rows too."""
+    """The result as JSON beside the rows, the tables into the page, the plot beside it."""
     about = {"bundle": c.summary["bundle"], "weights": c.weights, "environment": c.summary["environment"],
              "prompts": [p["id"] for p in s.prompts], "seeds": c.summary["seeds"], "load": c.load}  # fmt: skip
     (s.folder / "result.json").write_text(json.dumps({**about, **found.to_json()}, indent=1) + "\n")
-    image = (s.folder if s.quick else ROOT / "docs/images") / IMAGE
-    draw(curves(found), f"{len(s.prompts)} prompts, weights {c.weights}", "PSNR to the converged solution, dB", image)
-    page = s.folder / "benchmarks.md" if s.quick else ROOT / "docs/benchmarks.md"
-    if s.quick:
-        page.write_text(report(found, c, lower, IMAGE) + "\n")
-    else:
-        page.write_text(replace(page.read_text(), MARKER, report(found, c, lower, f"images/{IMAGE}")))
-    return page
+    title, label = f"{len(s.prompts)} prompts, weights {c.weights}", "PSNR to the converged solution, dB"
+    old = s.page.read_text() if s.page.exists() else "\n".join(markers(MARKER)) + "\n"
+    new = replace(old, MARKER, report(found, c, lower, IMAGE))
+    draw(panels(found), title, label, s.page.parent / IMAGE)
+    s.page.write_text(new)
+    return s.page
 
 
 def main() -> int:

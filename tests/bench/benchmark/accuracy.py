@@ -77,8 +77,14 @@ class Reader:
 
 
 def reader(bundle: Path, dtype: str, classifier: Path, kept: Path) -> Reader:
-    """Raises ValueError where there is no classifier, or one of other classes."""
+    """Raises ValueError where there is no classifier, or one of other classes or other clips than the bundle makes."""
     judge = load(classifier)
+    made, takes = json.loads((bundle / "model.json").read_text())["defaults"], judge.model.cfg
+    if (made["num_frames"], made["height"], made["width"]) != (takes.frames, takes.size, takes.size):
+        raise ValueError(
+            f"{classifier} takes clips of {takes.frames} frames of {takes.size} x {takes.size}, the bundle makes "
+            f"{made['num_frames']} of {made['width']} x {made['height']}"
+        )
     name = hashlib.sha256((classifier / "classifier.safetensors").read_bytes()).hexdigest()[:12]
     return Reader(Bundle(bundle, dtype), judge, kept, name)
 

@@ -1,4 +1,4 @@
-"""The plot: speed-up against quality, a curve per solver and per cache, with 95 % intervals."""
+"""The plot: cost against quality, a curve per solver and per cache, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ STYLE: Any = {"svg.hashsalt": "benchmark", "svg.fonttype": "none", "font.size": 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#000000", "#0072B2", "#009E73", "#56B4E9", "#D55E00", "#E69F00", "#CC79A7", "#8C564B", "#7F7F7F")
 MARKS = "os^Dv<>Ph"
+TICKS = (1, 1.5, 2, 3, 4, 6, 8)
 
 
 @dataclass(frozen=True)
 class Point:
-    speedup: Interval
+    factor: Interval  # of time or blocks saved
     quality: Interval
 
 
@@ -32,39 +33,49 @@ class Curve:
     points: list[Point]
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Panels of one plot share the curves' names and the axis of quality."""
+
+    label: str
+    curves: list[Curve]
+
+
 def draw_curve(axes: Axes, number: int, curve: Curve) -> None:
-    points = sorted(curve.points, key=lambda p: p.speedup.value)
-    x, y = [p.speedup.value for p in points], [p.quality.value for p in points]
-    errors = [
-        [[i.value - i.low for i in side], [i.high - i.value for i in side]]
-        for side in ([p.speedup for p in points], [p.quality for p in points])
-    ]
+    points = sorted(curve.points, key=lambda p: p.factor.value)
+    sides = [[p.factor for p in points], [p.quality for p in points]]
+    x, y = ([i.value for i in side] for side in sides)
+    xerr, yerr = ([[i.value - i.low for i in side], [i.high - i.value for i in side]] for side in sides)
     colour = COLOURS[number % len(COLOURS)]
     axes.errorbar(
-        x, y, xerr=errors[0], yerr=errors[1], label=curve.name, color=colour, marker=MARKS[number % len(MARKS)],
+        x, y, xerr=xerr, yerr=yerr, label=curve.name, color=colour, marker=MARKS[number % len(MARKS)],
         markersize=4.5, markerfacecolor="white" if curve.cached else colour, linestyle="--" if curve.cached else "-",
         linewidth=1.2, elinewidth=0.6,
     )  # fmt: skip
 
 
-def draw(curves: list[Curve], title: str, ylabel: str, file: Path) -> None:
-    """Writes an SVG; equal curves give equal bytes."""
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    for number, curve in enumerate(panel.curves):
+        draw_curve(axes, number, curve)
+    axes.set_xscale("log")
+    axes.set_xticks(TICKS, [f"{t:g}×" for t in TICKS])
+    axes.set_xticks([], minor=True)
+    points = [p for c in panel.curves for p in c.points]
+    axes.set_xlim(0.95 * min(p.factor.low for p in points), 1.05 * max(p.factor.high for p in points))
+    axes.set_xlabel(panel.label)
+    axes.grid(True, alpha=0.3, linewidth=0.5)
+
+
+def draw(panels: list[Panel], title: str, label: str, file: Path) -> None:
+    """Writes an SVG; equal panels give equal bytes. label: of the axis of quality."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 4.8), layout="constrained")
-        axes = figure.add_subplot()
-        for number, curve in enumerate(curves):
-            draw_curve(axes, number, curve)
-        axes.set_xscale("log")
-        ticks = [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6]
-        axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
-        axes.set_xticks([], minor=True)
-        high = max(p.speedup.high for c in curves for p in c.points)
-        low = min(p.speedup.low for c in curves for p in c.points)
-        axes.set_xlim(0.97 * low, 1.03 * high)
-        axes.set_xlabel("speed-up of denoising over 50 Euler steps (logarithmic)")
-        axes.set_ylabel(ylabel)
-        axes.set_title(title, fontsize=10)
-        axes.grid(True, alpha=0.3, linewidth=0.5)
-        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), title="solid: solvers\ndashed: caches")
+        figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, panel in zip(all_axes, panels, strict=True):
+            draw_panel(axes, panel)
+        all_axes[0].set_ylabel(label)
+        figure.suptitle(title, fontsize=10)
+        all_axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5),
+                            title="solid: solvers\ndashed: caches")  # fmt: skip
         file.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})

@@ -10,7 +10,7 @@ from models.default.captions import FIELDS
 
 from .accuracy import Accuracy
 from .gain import Gain
-from .plot import Curve, Point
+from .plot import Curve, Panel, Point
 from .resampling import Interval
 from .results import MAIN, SPEEDUPS, Measured, Results
 from .rows import BASE
@@ -38,6 +38,10 @@ def span(i: Interval | None, digits: int, unit: str = "") -> str:
     return f"{i.value:.{digits}f}{unit} [{i.low:.{digits}f}, {i.high:.{digits}f}]"
 
 
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def table(header: str, rows: Iterable[list[str]], weights: str) -> str:
     columns = header.count("|") + 1
     lines = [f"| {header} |", "|" + "---|" * columns, *("| " + " | ".join(row) + " |" for row in rows)]
@@ -54,8 +58,9 @@ def introduction(results: Results, c: Circumstances) -> str:
     overhead = max((a.overhead for a in results.arms if a.cached and "bwcache" in a.series), default=0.0)
     return (
         f"    {c.command}\n\nModel {c.summary['bundle']['name']}, {few} of the {c.all_prompts} prompts, "
-        f"seed{'s' if len(c.summary['seeds']) > 1 else ''} {', '.join(map(str, c.summary['seeds']))}, "
-        f"{c.summary['repeat']} interleaved runs of each, {environment['threads']} threads, {environment['processor']}."
+        f"seed {', '.join(map(str, c.summary['seeds']))}, "
+        f"{count(c.summary['repeat'], 'run')} of each in turn, {count(environment['threads'], 'thread')}, "
+        f"{environment['processor']}."
         f"{busy} Indicator and controller took at most {100 * overhead:.2f} % of the denoising time of a BWCache run."
     )
 
@@ -156,27 +161,30 @@ def field_table(results: Results, c: Circumstances) -> str:
 
 
 def summary_line(results: Results) -> str:
-    def count(cost: str) -> str:
+    def verdicts_at(cost: str) -> str:
         verdicts = [g.verdict() for g in results.gains[cost].values()]
         return f"{verdicts.count('ahead')} ahead, {verdicts.count('behind')} behind, {verdicts.count('open')} open"
 
     return (f"Of {len(results.gains['denoise'])} cache settings against the best solver at equal time: "
-            f"{count('denoise')}; at equal blocks: {count('blocks')}.")  # fmt: skip
+            f"{verdicts_at('denoise')}; at equal blocks: {verdicts_at('blocks')}.")  # fmt: skip
 
 
-def curves(results: Results) -> list[Curve]:
-    """For the plot; a series of a cache begins where the run it is built on is drawn already."""
-    out: dict[str, Curve] = {}
-    for a in results.arms:
-        curve = out.setdefault(a.series, Curve(a.series, a.cached, []))
-        curve.points.append(Point(a.speedup, a.quality[MAIN].mean))
-    return list(out.values())
+def panels(results: Results) -> list[Panel]:
+    """For the plot: quality over time saved, and over blocks saved."""
+    times, blocks = Panel("speed-up of denoising over base", []), Panel("fewer blocks than base", [])
+    for panel in (times, blocks):
+        found: dict[str, Curve] = {}
+        for a in results.arms:
+            curve = found.setdefault(a.series, Curve(a.series, a.cached, []))
+            curve.points.append(Point(a.speedup if panel is times else a.reduction, a.quality[MAIN].mean))
+        panel.curves.extend(found.values())
+    return [times, blocks]
 
 
 def report(results: Results, c: Circumstances, lower: frozenset[str], image: str) -> str:
     parts = [
         introduction(results, c),
-        f"![Speed-up against PSNR to the converged solution, solvers and caches]({image})",
+        f"![Speed-up, and blocks saved, against PSNR to the converged solution: solvers and caches]({image})",
         "### Time, and distance to the converged solution",
         reference_table(results, c),
         "### The gain of a cache",

@@ -36,6 +36,7 @@ class Measured:
     speedup: Interval  # ratio of the medians of the denoising time
     paired: Interval  # median over the prompts of the ratio on each
     speedup_total: float  # with text, decoding and encoding
+    reduction: Interval  # ratio of the blocks computed
     computed: float
     blocks: float
     overhead: float  # indicator and controller, share of the denoising time
@@ -77,23 +78,24 @@ def quality_of(table: Table, name: str, arm: int, lower: frozenset[str], draws: 
     return Quality(bootstrap(values, draws), float(np.quantile(values, 0.1)), float(values.min()), float(frames.min()))
 
 
-def speedup_of(base: Array, own: Array, draws: Draws) -> Interval:
-    """Ratio of medians over the prompts, both resampled together."""
-    drawn = np.median(base[draws], axis=1) / np.median(own[draws], axis=1)
-    return interval(float(np.median(base) / np.median(own)), drawn)
+def ratio(base: Array, own: Array, draws: Draws, middle: Any) -> Interval:
+    """Of medians or means over the prompts, both resampled together."""
+    drawn = middle(base[draws], axis=1) / middle(own[draws], axis=1)
+    return interval(float(middle(base) / middle(own)), drawn)
 
 
 def measured(table: Table, arm: int, lower: frozenset[str], draws: Draws) -> Measured:
     base, about = table.index(BASE), table.arms[arm]
-    times, total = table.values["denoise"], table.values["total"]
+    times, total, blocks = (table.values[n] for n in ("denoise", "total", "blocks"))
     overhead = (table.of("indicator", arm) + table.of("controller", arm)) / times[arm]
     names = [n for m in table.metrics() for n in (m, m + "_reference") if arm != base or n.endswith("_reference")]
     return Measured(
         about.name, about.series, about.cached,
-        speedup=speedup_of(times[base], times[arm], draws),
+        speedup=ratio(times[base], times[arm], draws, np.median),
         paired=bootstrap(times[base] / times[arm], draws, np.median),
         speedup_total=float(np.median(total[base]) / np.median(total[arm])),
-        computed=float(table.of("computed", arm).mean()), blocks=float(table.of("blocks", arm).mean()),
+        reduction=ratio(blocks[base], blocks[arm], draws, np.mean),
+        computed=float(table.of("computed", arm).mean()), blocks=float(blocks[arm].mean()),
         overhead=float(np.median(overhead)), cache_bytes=table.cache_bytes[arm],
         fired=int((table.of("computed", arm) < 1).sum()),
         quality={n: quality_of(table, n, arm, lower, draws) for n in names},

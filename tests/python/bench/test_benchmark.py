@@ -12,7 +12,7 @@ from benchmark import make_prompts, thresholds
 from benchmark.accuracy import Accuracy, reader, score
 from benchmark.page import ROOT, replace
 from benchmark.plot import draw
-from benchmark.report import Circumstances, curves, report
+from benchmark.report import Circumstances, panels, report
 from benchmark.resampling import resamples
 from benchmark.results import results
 from benchmark.rows import latents_name, read, tabulate
@@ -127,8 +127,8 @@ def reported(made_up: MadeUp, scores: bool, load: float) -> str:
     found = results(table, prompts, right, frozenset(), resamples(len(prompts), 200))
     json.dumps(found.to_json())
     if scores:
-        draw(curves(found), "title", "y", made_up.file.with_name("a.svg"))
-        draw(curves(found), "title", "y", made_up.file.with_name("b.svg"))
+        draw(panels(found), "title", "y", made_up.file.with_name("a.svg"))
+        draw(panels(found), "title", "y", made_up.file.with_name("b.svg"))
     made = Circumstances(made_up.summary, "0" * 12, "make benchmark", 50, load, 2)
     return report(found, made, frozenset(), "a.svg")
 
