@@ -70,7 +70,8 @@ def latents_name(row: dict[str, Any]) -> str:
 
 
 def read(summary: dict[str, Any], file: Path) -> Rows:
-    """The rows that the bench of this summary used or would use: per arm, clip and round the first that fits."""
+    """The rows of the bench of this summary. Bench runs a clip in one go, again if arms were added; so the last row of
+    an arm, clip and round is of the same go as those of the other arms. Raises ValueError where rows are missing."""
     arms = {arm["identity"]: arm["name"] for arm in summary["arms"]}
     clips = {(p, s) for p in summary["prompts"] for s in summary["seeds"]}
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -78,7 +79,7 @@ def read(summary: dict[str, Any], file: Path) -> Rows:
         row = json.loads(line)
         fits = arms.get(row["identity"]) == row["arm"] and (row["prompt"], row["seed"]) in clips
         if fits and row["round"] < summary["repeat"]:
-            found.setdefault((row["arm"], row["prompt"], row["seed"], row["round"]), row)
+            found[row["arm"], row["prompt"], row["seed"], row["round"]] = row
     expected = len(arms) * len(clips) * summary["repeat"]
     if len(found) != expected:
         raise ValueError(f"{file}: holds {len(found)} of the {expected} rows of this benchmark; run it again")

@@ -45,10 +45,10 @@ def test_arms_are_named_once(name: str) -> None:
     assert len(set(arms)) == len(arms) >= 4
 
 
-def test_rows_are_the_first_that_fit(made_up: MadeUp) -> None:
-    second = {**made_up.rows[0], "blocks_computed": -1}
+def test_rows_are_the_last_that_fit(made_up: MadeUp) -> None:
+    earlier = {**made_up.rows[0], "blocks_computed": -1}
     other = {**made_up.rows[0], "identity": "of another model", "blocks_computed": -1}
-    made_up.rows = [other, *made_up.rows, second]
+    made_up.rows = [earlier, *made_up.rows, other]
     made_up.write()
     found = read(made_up.summary, made_up.file)
     assert len(found) == len(ARMS) * 12 * 2
