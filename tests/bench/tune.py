@@ -10,6 +10,7 @@ search's front is read by linear interpolation over the share of blocks computed
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def psnr_at(points: list[tuple[float, float]], fraction: float) -> float | None:
     """Linear between neighbours; None before the cheapest point; the last value after the dearest."""
     if fraction < points[0][0]:
         return None
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if x0 <= fraction <= x1:
             return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0) if x1 > x0 else max(y0, y1)
     return points[-1][1]
@@ -64,7 +65,8 @@ def main() -> int:
         own = psnr_at(found, fraction)
         below = max(below, psnr - own) if own is not None else float("inf")
         print(f"| {100 * fraction:.0f} % | {psnr:.2f} | {'-' if own is None else f'{own:.2f}'} |")
-    print(f"\n{len(whole['clips'])} clips, {whole['candidates']} settings, {whole['distinct']} of which decide differently.")
+    settings = f"{whole['candidates']} settings, {whole['distinct']} of which decide differently"
+    print(f"\n{len(whole['clips'])} clips, {settings}.")
     print(f"Evaluations: {100 * share:.0f} % of the grid's. Below its front by at most {below:.2f} dB.")
     return 0 if below <= MOST_BELOW and share <= MOST_SHARE else 1
 
