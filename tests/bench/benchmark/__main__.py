@@ -22,6 +22,7 @@ import torch
 
 from . import thresholds
 from .accuracy import FOLDER, Accuracy, Prompt, reader, score
+from .company import Company, mean_company
 from .page import ROOT, bundle_weights, markers, replace
 from .plot import draw
 from .report import Circumstances, panels, report
@@ -110,13 +111,13 @@ def run_bench(s: Setup) -> dict[str, Any]:
                "--seeds", s.seeds, "--repeat", str(s.repeat), "--rows", str(s.folder / "rows.jsonl"),
                "--keep-latents", str(s.latents), "--save", str(summary)]  # fmt: skip
     rows = s.folder / "rows.jsonl"
-    before, load = rows.stat().st_size if rows.exists() else 0, os.getloadavg()[0]
+    before, watch = rows.stat().st_size if rows.exists() else 0, Company()
     try:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     finally:
-        if rows.exists() and rows.stat().st_size > before:  # a run that found all its rows says nothing of the load
-            with (s.folder / "loads.jsonl").open("a") as out:
-                out.write(json.dumps({"load": load, "cores": os.cpu_count()}) + "\n")
+        if rows.exists() and rows.stat().st_size > before:  # a run that found all its rows timed nothing
+            with (s.folder / "company.jsonl").open("a") as out:
+                out.write(json.dumps(watch.so_far()) + "\n")
     found: dict[str, Any] = json.loads(summary.read_text())
     return found
 
@@ -150,19 +151,22 @@ def circumstances(s: Setup, summary: dict[str, Any]) -> Circumstances:
     manifest, weights = bundle_weights(s.bundle)
     if manifest != summary["bundle"]["sha256"]:
         raise ValueError(f"the bundle {s.bundle} has changed meanwhile; run the benchmark again")
-    loads = [json.loads(line) for line in (s.folder / "loads.jsonl").read_text().splitlines()]
-    highest = max(loads, key=lambda one: one["load"] / one["cores"])
-    return Circumstances(summary, weights, make_command(s), s.all_prompts, highest["load"], highest["cores"])
+    file = s.folder / "company.jsonl"
+    runs = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return Circumstances(summary, weights, make_command(s), s.all_prompts, mean_company(runs), os.cpu_count() or 1)
 
 
 def write(s: Setup, found: Results, c: Circumstances, lower: frozenset[str]) -> Path:
     """The result as JSON beside the rows, the tables into the page, the plot beside it."""
     about = {"bundle": c.summary["bundle"], "weights": c.weights, "environment": c.summary["environment"],
-             "prompts": [p["id"] for p in s.prompts], "seeds": c.summary["seeds"], "load": c.load}  # fmt: skip
+             "prompts": [p["id"] for p in s.prompts], "seeds": c.summary["seeds"], "others": c.others}  # fmt: skip
     (s.folder / "result.json").write_text(json.dumps({**about, **found.to_json()}, indent=1) + "\n")
     title, label = f"{len(s.prompts)} prompts, weights {c.weights}", "PSNR to the converged solution, dB"
     old = s.page.read_text() if s.page.exists() else "\n".join(markers(MARKER)) + "\n"
-    new = replace(old, MARKER, report(found, c, lower, IMAGE))
+    try:
+        new = replace(old, MARKER, report(found, c, lower, IMAGE))
+    except ValueError as e:
+        raise ValueError(f"{s.page}: {e}") from e
     draw(panels(found), title, label, s.page.parent / IMAGE)
     s.page.write_text(new)
     return s.page
@@ -178,8 +182,9 @@ def main() -> int:
         lower = lower_is_better(s.program)
         rows = read(summary, s.folder / "rows.jsonl")
         table = tabulate(summary, rows, lower)
-        found = results(table, s.prompts, accuracy(s, summary, table, rows), lower, resamples(len(s.prompts)))
-        print(write(s, found, circumstances(s, summary), lower))
+        c = circumstances(s, summary)
+        draws = resamples(len(s.prompts))
+        print(write(s, results(table, s.prompts, accuracy(s, summary, table, rows), draws, c.timed()), c, lower))
     except ValueError as e:
         print(f"benchmark: {e}", file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ than on fewer steps of a better solver. Quality is measured against the converge
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,19 +103,21 @@ def members(table: Table, series: str) -> list[int]:
     return [*(i for i, a in enumerate(table.arms) if not a.cached and a.solver in solvers), *own]
 
 
-def at_speedup(table: Table, series: str, quality: str, speedup: float, draws: Draws) -> Interval | None:
-    """Mean quality of a series at this speed-up over the base, linear in its logarithm between the arms; None beyond
-    them. In a resample that does not reach so far, the last arm counts."""
+def at_factor(table: Table, series: str, cost: str, factor: float, draws: Draws) -> Interval | None:
+    """Mean PSNR to the converged solution of a series at 1/factor of the base's cost, linear in its logarithm between
+    the arms; None beyond them. Costs are medians of seconds, means of blocks. In a resample that does not reach so
+    far, the last arm counts."""
     own, base = members(table, series), table.index(BASE)
-    times, qualities = table.values["denoise"], table.values[quality]
-    x = np.log(np.median(times[base]) / np.median(times[own], axis=1))
-    y, at = qualities[own].mean(1), np.log(speedup)
+    middle: Any = np.median if cost == "denoise" else np.mean
+    times, qualities = table.values[cost], table.values["psnr_reference"]
+    x = np.log(middle(times[base]) / middle(times[own], axis=1))
+    y, at = qualities[own].mean(1), np.log(factor)
     order = np.argsort(x)
     value = np.interp(at, x[order], y[order], left=np.nan, right=np.nan)
     if np.isnan(value):
         return None
-    base_times = np.median(times[base][draws], axis=1)
-    xs = np.log(base_times / np.stack([np.median(times[i][draws], axis=1) for i in own]))  # [arms, resamples]
+    base_times = middle(times[base][draws], axis=1)
+    xs = np.log(base_times / np.stack([middle(times[i][draws], axis=1) for i in own]))  # [arms, resamples]
     ys = np.stack([qualities[i][draws].mean(1) for i in own])
     orders = np.argsort(xs, axis=0)
     xs, ys = np.take_along_axis(xs, orders, 0), np.take_along_axis(ys, orders, 0)

@@ -21,9 +21,9 @@ def replace(text: str, name: str, content: str) -> str:
     order."""
     begin, end = markers(name)
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(f"the page needs the lines '{begin}' and '{end}', each once and in this order")
+        raise ValueError(f"needs the lines '{begin}' and '{end}', each once and in this order")
     head, rest = text.split(begin)
-    return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
+    return f"{head}{begin}\n\n{content.strip(chr(10))}\n\n{end}{rest.split(end)[1]}"
 
 
 def bundle_weights(bundle: Path) -> tuple[str, str]:

@@ -69,7 +69,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
 def draw(panels: list[Panel], title: str, label: str, file: Path) -> None:
     """Writes an SVG; equal panels give equal bytes. label: of the axis of quality."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+        figure = Figure(figsize=(2.5 + 4.2 * len(panels), 4.6), layout="constrained")
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, panel in zip(all_axes, panels, strict=True):
             draw_panel(axes, panel)

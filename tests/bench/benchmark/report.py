@@ -12,11 +12,11 @@ from .accuracy import Accuracy
 from .gain import Gain
 from .plot import Curve, Panel, Point
 from .resampling import Interval
-from .results import MAIN, SPEEDUPS, Measured, Results
+from .results import FACTORS, MAIN, Measured, Results
 from .rows import BASE
 
 NONE = "–"
-BUSY = 0.5  # load per core above which seconds say little
+BUSY = 0.15  # share of the cores that other work may take; above, seconds say little
 MAIN_METRICS = ("psnr", "ssim")
 
 
@@ -28,8 +28,18 @@ class Circumstances:
     weights: str
     command: str
     all_prompts: int
-    load: float  # highest load average of the machine before a run of bench
+    others: float | None  # cores that other work took meanwhile, on average; None: not known
     cores: int
+
+    def timed(self) -> bool:
+        return self.others is not None and self.others <= BUSY * self.cores
+
+    def company(self) -> str:
+        if self.others is None:
+            return "What else the machine did meanwhile is not known, so times are left out."
+        if not self.timed():
+            return f"Other work took {self.others:.1f} of {self.cores} cores meanwhile, so times are left out."
+        return f"Other work took {self.others:.2f} of {self.cores} cores meanwhile."
 
 
 def span(i: Interval | None, digits: int, unit: str = "") -> str:
@@ -50,29 +60,27 @@ def table(header: str, rows: Iterable[list[str]], weights: str) -> str:
 
 def introduction(results: Results, c: Circumstances) -> str:
     environment, few = c.summary["environment"], len(c.summary["prompts"])
-    busy = (
-        f" **The machine was busy (load {c.load:.1f} on {c.cores} cores): do not trust speed-ups and what follows from "
-        "them; blocks, qualities and the comparison at equal blocks do not depend on it.**"
-        if c.load > BUSY * c.cores else f" Load of the machine before: {c.load:.1f} on {c.cores} cores."
-    )  # fmt: skip
     overhead = max((a.overhead for a in results.arms if a.cached and "bwcache" in a.series), default=0.0)
+    own = f" Indicator and controller took at most {100 * overhead:.2f} % of the denoising time of a BWCache run."
     return (
         f"    {c.command}\n\nModel {c.summary['bundle']['name']}, {few} of the {c.all_prompts} prompts, "
         f"seed {', '.join(map(str, c.summary['seeds']))}, "
         f"{count(c.summary['repeat'], 'run')} of each in turn, {count(environment['threads'], 'thread')}, "
         f"{environment['processor']}."
-        f"{busy} Indicator and controller took at most {100 * overhead:.2f} % of the denoising time of a BWCache run."
+        f" {c.company()}{own if results.timed else ''}"
     )
 
 
 def reference_table(results: Results, c: Circumstances) -> str:
     def cells(a: Measured) -> list[str]:
         psnr, ssim = a.quality["psnr_reference"], a.quality["ssim_reference"]
-        return [a.name, f"{a.speedup.value:.2f}×", span(a.paired, 2, "×"), f"{a.speedup_total:.2f}×",
-                f"{a.blocks:.0f}", span(psnr.mean, 2), f"{psnr.tail:.2f}", f"{psnr.worst:.2f}",
+        times = [f"{a.speedup.value:.2f}×", span(a.paired, 2, "×"), f"{a.speedup_total:.2f}×"]
+        return [a.name, *(times if results.timed else []), f"{a.blocks:.0f}", f"{a.reduction.value:.2f}×",
+                span(psnr.mean, 2), f"{psnr.tail:.2f}", f"{psnr.worst:.2f}",
                 f"{ssim.mean.value:.4f}", a.dominated_by or ""]  # fmt: skip
 
-    header = "arm | speed-up | per clip | with decoding | blocks | PSNR, dB | p10 | worst clip | SSIM | dominated by"
+    times = "speed-up | per clip | with decoding | " if results.timed else ""
+    header = f"arm | {times}blocks | fewer by | PSNR, dB | p10 | worst clip | SSIM | dominated by"
     return table(header, (cells(a) for a in results.arms), c.weights)
 
 
@@ -98,29 +106,31 @@ def base_table(results: Results, c: Circumstances) -> str:
     return table(header, (cells(a) for a in results.arms), c.weights)
 
 
-def gain_table(results: Results, c: Circumstances) -> str:
+def gain_cells(g: Gain) -> list[str]:
+    if g.solver is None:
+        return ["none as cheap", *[NONE] * 3, g.verdict()]
+    return [g.solver, span(g.lead, 2), f"{g.each:+.2f}", f"{g.p:.4f}, {g.wilcoxon:.4f}", g.verdict()]
+
+
+def gain_table(results: Results, c: Circumstances, cost: str) -> str:
+    """cost: 'denoise' or 'blocks'."""
+
     def cells(a: Measured) -> list[str]:
-        time, blocks, ssim = results.gains["denoise"][a.name], results.gains["blocks"][a.name], \
-            results.ssim_gains[a.name]  # fmt: skip
-        return [a.name, f"{a.speedup.value:.2f}×", *lead(time), f"{time.each:+.2f}" if time.solver else NONE,
-                p_values(time), time.verdict(), *lead(blocks), blocks.verdict(), span(ssim.lead, 4)]  # fmt: skip
+        mine = [*gain_cells(results.gains[cost][a.name])]
+        if cost == "denoise":
+            return [a.name, f"{a.speedup.value:.2f}×", *mine, span(results.ssim_gains[a.name].lead, 4)]
+        return [a.name, f"{a.reduction.value:.2f}×", *mine]
 
-    def lead(g: Gain) -> list[str]:
-        return [g.solver or "none as fast", span(g.lead, 2)]
-
-    def p_values(g: Gain) -> str:
-        return f"{g.p:.4f}, {g.wilcoxon:.4f}" if g.solver else NONE
-
-    header = (
-        "cache | speed-up | best solver at its time | gain, dB PSNR | over each clip's best | p, Wilcoxon's p | "
-        "verdict | best solver at its blocks | gain, dB PSNR | verdict | gain at its time, SSIM"
-    )
+    told = "best solver | gain, dB PSNR | over each clip's best | p, Wilcoxon's p | verdict"
+    header = f"at equal time | speed-up | {told} | gain, SSIM" if cost == "denoise" else \
+        f"at equal blocks | fewer by | {told}"  # fmt: skip
     return table(header, (cells(a) for a in results.arms if a.cached), c.weights)
 
 
-def speedup_table(results: Results, c: Circumstances) -> str:
-    rows = ([s, *(span(values[x], 2) for x in SPEEDUPS)] for s, values in results.at_speedup.items())
-    header = "PSNR to converged, dB, at | " + " | ".join(f"{x:g}×" for x in SPEEDUPS)
+def factor_table(results: Results, c: Circumstances) -> str:
+    rows = ([s, *(span(values[x], 2) for x in FACTORS)] for s, values in results.at_factor.items())
+    what = "at speed-up" if results.timed else "with blocks fewer by"
+    header = f"PSNR to converged, dB, {what} | " + " | ".join(f"{x:g}×" for x in FACTORS)
     return table(header, (row for row in rows if any(cell != NONE for cell in row[1:])), c.weights)
 
 
@@ -165,8 +175,9 @@ def summary_line(results: Results) -> str:
         verdicts = [g.verdict() for g in results.gains[cost].values()]
         return f"{verdicts.count('ahead')} ahead, {verdicts.count('behind')} behind, {verdicts.count('open')} open"
 
-    return (f"Of {len(results.gains['denoise'])} cache settings against the best solver at equal time: "
-            f"{verdicts_at('denoise')}; at equal blocks: {verdicts_at('blocks')}.")  # fmt: skip
+    costs = {"denoise": "time", "blocks": "blocks"} if results.timed else {"blocks": "blocks"}
+    told = "; ".join(f"at equal {word} {verdicts_at(cost)}" for cost, word in costs.items())
+    return f"{len(results.gains['blocks'])} cache settings against the best solver: {told}."
 
 
 def panels(results: Results) -> list[Panel]:
@@ -178,20 +189,21 @@ def panels(results: Results) -> list[Panel]:
             curve = found.setdefault(a.series, Curve(a.series, a.cached, []))
             curve.points.append(Point(a.speedup if panel is times else a.reduction, a.quality[MAIN].mean))
         panel.curves.extend(found.values())
-    return [times, blocks]
+    return [times, blocks] if results.timed else [blocks]
 
 
 def report(results: Results, c: Circumstances, lower: frozenset[str], image: str) -> str:
     parts = [
         introduction(results, c),
-        f"![Speed-up, and blocks saved, against PSNR to the converged solution: solvers and caches]({image})",
-        "### Time, and distance to the converged solution",
+        f"![What solvers and caches save, against PSNR to the converged solution]({image})",
+        "### Cost, and distance to the converged solution",
         reference_table(results, c),
         "### The gain of a cache",
         summary_line(results),
-        gain_table(results, c),
-        "### Quality at equal speed-up",
-        speedup_table(results, c),
+        gain_table(results, c, "denoise") if results.timed else "",
+        gain_table(results, c, "blocks"),
+        "### Quality at equal cost",
+        factor_table(results, c),
         "### Distance to the uncached run, and prompt accuracy",
         base_table(results, c),
         field_table(results, c),

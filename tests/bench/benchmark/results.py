@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from .accuracy import Accuracy, Prompt
-from .gain import Draws, Gain, at_speedup, dominated, gains
+from .gain import Draws, Gain, at_factor, dominated, gains
 from .resampling import Interval, bootstrap, interval, pooled_psnr
 from .rows import BASE, Array, Table
 
-SPEEDUPS = (1.25, 1.5, 2.0, 2.5)
+FACTORS = (1.25, 1.5, 2.0, 2.5)
 MAIN = "psnr_reference"
 
 
@@ -54,9 +54,10 @@ class Results:
     arms: list[Measured]
     gains: dict[str, dict[str, Gain]]  # 'denoise' or 'blocks', cache
     ssim_gains: dict[str, Gain]
-    at_speedup: dict[str, dict[float, Interval | None]]  # series
+    at_factor: dict[str, dict[float, Interval | None]]  # series, of time, or where it was not timed of blocks
     accuracy: Accuracy | str  # or why there is none
     prompts: list[Prompt] = field(repr=False)
+    timed: bool  # whether the seconds can be trusted
 
     def to_json(self) -> dict[str, Any]:
         scores = self.accuracy
@@ -64,15 +65,16 @@ class Results:
             "arms": [asdict(a) for a in self.arms],
             "gains": {cost: {n: asdict(g) for n, g in found.items()} for cost, found in self.gains.items()},
             "ssim_gains": {n: asdict(g) for n, g in self.ssim_gains.items()},
-            "at_speedup": {s: {f"{x:g}": asdict(i) if i else None for x, i in v.items()}
-                           for s, v in self.at_speedup.items()},
+            "timed": self.timed,
+            "at_factor": {s: {f"{x:g}": asdict(i) if i else None for x, i in v.items()}
+                          for s, v in self.at_factor.items()},
             "accuracy": scores if isinstance(scores, str) else {"fields": scores.fields, "classifier": scores.own},
         }  # fmt: skip
 
 
-def quality_of(table: Table, name: str, arm: int, lower: frozenset[str], draws: Draws) -> Quality:
+def quality_of(table: Table, name: str, arm: int, draws: Draws) -> Quality:
     values, frames = table.of(name, arm), table.of(name + "_worst", arm)
-    if name.removesuffix("_reference") in lower:
+    if name.removesuffix("_reference") in table.lower:
         return Quality(bootstrap(values, draws), float(np.quantile(values, 0.9)), float(values.max()),
                        float(frames.max()))  # fmt: skip
     return Quality(bootstrap(values, draws), float(np.quantile(values, 0.1)), float(values.min()), float(frames.min()))
@@ -84,7 +86,7 @@ def ratio(base: Array, own: Array, draws: Draws, middle: Any) -> Interval:
     return interval(float(middle(base) / middle(own)), drawn)
 
 
-def measured(table: Table, arm: int, lower: frozenset[str], draws: Draws) -> Measured:
+def measured(table: Table, arm: int, draws: Draws) -> Measured:
     base, about = table.index(BASE), table.arms[arm]
     times, total, blocks = (table.values[n] for n in ("denoise", "total", "blocks"))
     overhead = (table.of("indicator", arm) + table.of("controller", arm)) / times[arm]
@@ -98,7 +100,7 @@ def measured(table: Table, arm: int, lower: frozenset[str], draws: Draws) -> Mea
         computed=float(table.of("computed", arm).mean()), blocks=float(blocks[arm].mean()),
         overhead=float(np.median(overhead)), cache_bytes=table.cache_bytes[arm],
         fired=int((table.of("computed", arm) < 1).sum()),
-        quality={n: quality_of(table, n, arm, lower, draws) for n in names},
+        quality={n: quality_of(table, n, arm, draws) for n in names},
         pooled_psnr=None if arm == base else pooled_psnr(table.of("psnr", arm)),
     )  # fmt: skip
 
@@ -109,12 +111,12 @@ def with_accuracy(arm: Measured, i: int, base: int, scores: Accuracy, draws: Dra
     return {"right": float(right[i].mean()), "drop": drop}
 
 
-def results(
-    table: Table, prompts: list[Prompt], scores: Accuracy | str, lower: frozenset[str], draws: Draws
-) -> Results:
-    """scores: or why there are none. Raises KeyError where the rows hold no PSNR or SSIM against the reference."""
-    arms = [measured(table, i, lower, draws) for i in range(len(table.arms))]
-    better = dominated([a.speedup.value for a in arms], [a.quality[MAIN].mean.value for a in arms])
+def results(table: Table, prompts: list[Prompt], scores: Accuracy | str, draws: Draws, timed: bool) -> Results:
+    """scores: or why there are none. timed: whether the seconds can be trusted; where not, blocks take their place.
+    Raises KeyError where the rows hold no PSNR or SSIM against the reference."""
+    arms = [measured(table, i, draws) for i in range(len(table.arms))]
+    factors = [(a.speedup if timed else a.reduction).value for a in arms]
+    better = dominated(factors, [a.quality[MAIN].mean.value for a in arms])
     done = []
     for i, a in enumerate(arms):
         best = better[i]
@@ -127,7 +129,8 @@ def results(
         done,
         {cost: gains(table, cost, MAIN, draws) for cost in ("denoise", "blocks")},
         gains(table, "denoise", "ssim_reference", draws),
-        {s: {x: at_speedup(table, s, MAIN, x, draws) for x in SPEEDUPS} for s in series},
+        {s: {x: at_factor(table, s, "denoise" if timed else "blocks", x, draws) for x in FACTORS} for s in series},
         scores,
         prompts,
+        timed,
     )  # fmt: skip

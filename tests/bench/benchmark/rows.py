@@ -39,6 +39,7 @@ class Table:
     prompts: list[str]
     values: dict[str, Array]  # [arms, prompts] each; NaN where an arm has no such value
     cache_bytes: list[int]
+    lower: frozenset[str] = frozenset()  # metrics of which the lower value is the better one
 
     def index(self, name: str) -> int:
         return next(i for i, a in enumerate(self.arms) if a.name == name)
@@ -107,4 +108,4 @@ def tabulate(summary: dict[str, Any], rows: Rows, lower: frozenset[str] = frozen
         arrays[name] = np.full((len(arms), len(prompts)), np.nan)
         for where, several in found.items():
             arrays[name][where] = worst(several) if name.endswith("_worst") else middle(several)
-    return Table(arms, prompts, arrays, [int(a["cache_bytes"]) for a in summary["arms"]])
+    return Table(arms, prompts, arrays, [int(a["cache_bytes"]) for a in summary["arms"]], lower)

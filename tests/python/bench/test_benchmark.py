@@ -1,6 +1,7 @@
 """From rows to the page: what is read, chosen, written, and what the committed files hold."""
 
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from benchmark import make_prompts, thresholds
 from benchmark.accuracy import Accuracy, reader, score
+from benchmark.company import busy_seconds, mean_company
 from benchmark.page import ROOT, replace
 from benchmark.plot import draw
 from benchmark.report import Circumstances, panels, report
@@ -116,7 +118,7 @@ class Look:
         return classes
 
 
-def reported(made_up: MadeUp, scores: bool, load: float) -> str:
+def reported(made_up: MadeUp, scores: bool, others: float | None) -> str:
     rows = read(made_up.summary, made_up.file)
     table = tabulate(made_up.summary, rows)
     scene = committed()[0]["scene"]
@@ -124,12 +126,12 @@ def reported(made_up: MadeUp, scores: bool, load: float) -> str:
     right: Accuracy | str = "no classifier; train one"
     if scores:
         right = score(Look(scene, "euler 25"), table, rows, prompts, Path())  # type: ignore[arg-type]
-    found = results(table, prompts, right, frozenset(), resamples(len(prompts), 200))
+    made = Circumstances(made_up.summary, "0" * 12, "make benchmark", 50, others, 2)
+    found = results(table, prompts, right, resamples(len(prompts), 200), made.timed())
     json.dumps(found.to_json())
     if scores:
         draw(panels(found), "title", "y", made_up.file.with_name("a.svg"))
         draw(panels(found), "title", "y", made_up.file.with_name("b.svg"))
-    made = Circumstances(made_up.summary, "0" * 12, "make benchmark", 50, load, 2)
     return report(found, made, frozenset(), "a.svg")
 
 
@@ -137,22 +139,32 @@ def test_report_names_accuracy_gain_and_weights(made_up: MadeUp) -> None:
     text = reported(made_up, True, 0.1)
     claim, tables, stray = read_page("weights: current\n\n" + text)
     assert claim == "current" and not stray
-    assert len(tables) == 5 and {t.weights for t in tables} == {"0" * 12}
-    lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines() if line.startswith("|")}
+    assert len(tables) == 6 and {t.weights for t in tables} == {"0" * 12}
     # One of two mentioned fields is wrong.
     assert "| 50.0 % | 50.0 [50.0, 50.0] |" in next(x for x in text.splitlines() if x.startswith("| euler 25 | 26"))
     assert "prompt accuracy (classifier: 90.0 %)" in text
-    assert "12 of the 50 prompts" in text and "Load of the machine before: 0.1" in text
+    assert "12 of the 50 prompts" in text and "Other work took 0.10 of 2 cores" in text
     # unipc is at 30 dB at the time of this cache, which is at 33; with 0.5 seconds no solver can be compared.
-    assert "unipc | 3.00 [3.00, 3.00]" in lines["unipc 25 + bwcache 0.1 R=1"] or "3.00 [3.00, 3.00]" in text
-    assert "none as fast" in text
+    assert "| unipc 25 + bwcache 0.1 R=1 | 2.83× | unipc | 3.00 [3.00, 3.00] | +3.00 |" in text
+    assert "| bwcache 0.2 R=1 | 8.00× | none as cheap | – | – | – | open |" in text
+    assert "at equal time 1 ahead, 1 behind, 1 open" in text
     assert made_up.file.with_name("a.svg").read_bytes() == made_up.file.with_name("b.svg").read_bytes()
 
 
-def test_report_says_what_is_missing_and_when_the_machine_was_busy(made_up: MadeUp) -> None:
-    text = reported(made_up, False, 5.0)
+@pytest.mark.parametrize(("others", "told"), [(1.0, "Other work took 1.0 of 2 cores"), (None, "is not known")])
+def test_times_of_a_busy_machine_are_left_out(made_up: MadeUp, others: float | None, told: str) -> None:
+    text = reported(made_up, False, others)
     assert "Prompt accuracy was not measured: no classifier; train one." in text
-    assert "do not trust speed-ups" in text
+    assert told in text and "times are left out" in text
+    assert "speed-up" not in text and "equal time" not in text and "| at equal blocks |" in text
+
+
+def test_company_is_the_time_of_others() -> None:
+    # user, nice, system, idle, waiting, interrupts, soft ones, stolen; guests are counted in user already.
+    stat = "cpu  100 20 30 1000 500 1 2 7 40 40\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
+    assert busy_seconds(stat) == pytest.approx(160 / os.sysconf("SC_CLK_TCK"))
+    assert mean_company([{"seconds": 10, "others": 1.0}, {"seconds": 30, "others": 0.2}]) == pytest.approx(0.4)
+    assert mean_company([]) is None
 
 
 def test_a_missing_classifier_names_the_command(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmark.gain import at_cost, at_speedup, dominated, gain, gains, members
+from benchmark.gain import at_cost, at_factor, dominated, gain, gains, members
 from benchmark.resampling import resamples
 from benchmark.rows import Arm, Table
 
@@ -14,7 +14,9 @@ CACHE = Arm("cache", "bwcache R=1", ("euler", 50), True)
 def table(arms: list[Arm], seconds: list[float], psnr: list[list[float]]) -> Table:
     prompts = len(psnr[0])
     times = np.repeat(np.array(seconds)[:, None], prompts, axis=1)
-    return Table(arms, [str(i) for i in range(prompts)], {"denoise": times, "q": np.array(psnr)}, [0] * len(arms))
+    return Table(
+        arms, [str(i) for i in range(prompts)], {"denoise": times, "psnr_reference": np.array(psnr)}, [0] * len(arms)
+    )
 
 
 def test_at_cost_is_linear_in_the_logarithm_and_never_falls() -> None:
@@ -31,7 +33,7 @@ def test_gain_is_the_lead_over_the_best_solver_at_the_same_time() -> None:
     lead = 1.5 + rng.normal(0, 0.2, 30)
     # At the time 2**0.5 unipc stands between 28 and 32, at 30; Euler has no run as cheap.
     made = table([*SOLVERS, CACHE], [4, 2, 1, 2**0.5], [clip + 30, clip + 32, clip + 28, clip + 30 + lead])
-    found = gain(made, "denoise", "q", 3, resamples(30))
+    found = gain(made, "denoise", "psnr_reference", 3, resamples(30))
     assert found.solver == "unipc"
     assert found.lead.value == pytest.approx(lead.mean())
     half = 1.96 * lead.std() / 30**0.5
@@ -39,13 +41,13 @@ def test_gain_is_the_lead_over_the_best_solver_at_the_same_time() -> None:
     assert found.each == pytest.approx(lead.mean())
     assert found.verdict() == "ahead"
     behind = table([*SOLVERS, CACHE], [4, 2, 1, 2**0.5], [clip + 30, clip + 32, clip + 28, clip + 30 - lead])
-    assert gain(behind, "denoise", "q", 3, resamples(30)).verdict() == "behind"
+    assert gain(behind, "denoise", "psnr_reference", 3, resamples(30)).verdict() == "behind"
 
 
 def test_the_solver_is_chosen_for_all_prompts() -> None:
     # Euler is best on the first prompt, unipc on the other two: unipc on the mean.
     made = table([*SOLVERS, CACHE], [2, 2, 1, 2], [[40, 30, 30], [30, 36, 36], [20, 20, 20], [35, 35, 35]])
-    found = gain(made, "denoise", "q", 3, resamples(3))
+    found = gain(made, "denoise", "psnr_reference", 3, resamples(3))
     assert found.solver == "unipc"
     assert found.lead.value == pytest.approx(35 - 34)
     assert found.each == pytest.approx((35 - 40 + 35 - 36 + 35 - 36) / 3)
@@ -54,7 +56,7 @@ def test_the_solver_is_chosen_for_all_prompts() -> None:
 
 def test_nothing_is_compared_below_the_cheapest_run() -> None:
     made = table([*SOLVERS, CACHE], [4, 2, 1, 0.5], [[30.0] * 4] * 4)
-    found = gains(made, "denoise", "q", resamples(4))["cache"]
+    found = gains(made, "denoise", "psnr_reference", resamples(4))["cache"]
     assert found.solver is None
     assert found.verdict() == "open"
 
@@ -64,7 +66,10 @@ def test_p_values_are_corrected_over_the_caches() -> None:
     rows = [[30.0] * 20, [32.0] * 20, [28.0] * 20, list(30 + rng.normal(0.1, 0.2, 20)), list(29 + rng.normal(0, 9, 20))]
     made = table([*SOLVERS, CACHE, Arm("other", "static", ("euler", 50), True)], [4, 2, 1, 2**0.5, 2**0.5], rows)
     draws = resamples(20)
-    alone, corrected = gain(made, "denoise", "q", 3, draws), gains(made, "denoise", "q", draws)["cache"]
+    alone, corrected = (
+        gain(made, "denoise", "psnr_reference", 3, draws),
+        gains(made, "denoise", "psnr_reference", draws)["cache"],
+    )
     assert corrected.p == pytest.approx(2 * alone.p)
     assert corrected.wilcoxon == pytest.approx(2 * alone.wilcoxon)
 
@@ -77,11 +82,11 @@ def test_a_cache_begins_at_the_run_it_is_built_on() -> None:
 
 def test_quality_at_a_speedup() -> None:
     made = table([*SOLVERS, CACHE], [4, 2, 1, 2], [[30.0] * 5, [32.0] * 5, [28.0] * 5, [26.0] * 5])
-    found = at_speedup(made, "bwcache R=1", "q", 2**0.5, resamples(5, 50))
+    found = at_factor(made, "bwcache R=1", "denoise", 2**0.5, resamples(5, 50))
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((28.0, 28.0, 28.0))
-    assert at_speedup(made, "bwcache R=1", "q", 2.1, resamples(5, 50)) is None
-    assert at_speedup(made, "unipc", "q", 1.5, resamples(5, 50)) is None
+    assert at_factor(made, "bwcache R=1", "denoise", 2.1, resamples(5, 50)) is None
+    assert at_factor(made, "unipc", "denoise", 1.5, resamples(5, 50)) is None
 
 
 def test_an_arm_is_dominated_by_the_best_that_is_no_slower() -> None:
