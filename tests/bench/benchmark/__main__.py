@@ -127,7 +127,7 @@ def accuracy(s: Setup, summary: dict[str, Any], table: Table, rows: Rows) -> Acc
     try:
         look = reader(s.bundle, summary["arms"][0]["plan"]["dtype"], s.classifier, s.folder / "readings.jsonl")
     except ValueError as e:  # there is none: everything else can be told
-        return str(e)
+        return str(e).replace(str(Path.home()), "~")  # it goes into a page
     return score(look, table, rows, s.prompts, s.latents)
 
 

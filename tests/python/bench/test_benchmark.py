@@ -172,6 +172,16 @@ def test_a_missing_classifier_names_the_command(tmp_path: Path) -> None:
         reader(tmp_path, "bfloat16", tmp_path, tmp_path / "readings.jsonl")
 
 
+def test_why_there_is_no_accuracy_names_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from benchmark import __main__ as command
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["benchmark", "program", "--quick", "--classifier", str(tmp_path / "none")])
+    s, summary = command.setup(command.parse()), {"arms": [{"plan": {"dtype": "bfloat16"}}]}
+    told = command.accuracy(s, summary, None, [])  # type: ignore[arg-type]
+    assert str(told).startswith("~/none holds no classifier")
+
+
 def test_latents_are_named_after_identity_and_clip() -> None:
     # The digits are the beginning of `printf 'a fox\n7' | sha256sum`.
     assert latents_name({"identity": "abc", "prompt": "a fox", "seed": 7}) == "abc-0ee1941d455f.safetensors"
