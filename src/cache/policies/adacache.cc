@@ -2,7 +2,8 @@
 // representative residual, per step since the last computed one, is looked up in a codebook that
 // says after how many steps to compute again. Clips that move much are recomputed sooner.
 //
-//   signal     c = |p − p'|_1 / |p'|_1 / rate of a stage's residual p (after its gate) in one block;
+//   signal     c = |p − p'|_1 / |p'|_1 / rate of a stage's residual p (after its gate) in one
+//   block;
 //              the OLDER tensor is the denominator, of the last COMPUTED step; divided by the rate
 //              that was SCHEDULED then, as the released code does, not by the real gap
 //   motion     m = (mean change of p from frame to frame / 0.385)^8, G = 10·(m − m')/rate,

@@ -60,7 +60,8 @@ TEST(Adacache_Codebook, LargeOrUnknownChange_ComputesEveryStep) {
 }
 
 TEST(Adacache_Motion, FactorIsMotionAndItsGradient) {
-  // Motion at its scale: m = 1, no gradient: c stays 0.05. Twice the scale: m = 256: c is far above.
+  // Motion at its scale: m = 1, no gradient: c stays 0.05. Twice the scale: m = 256: c is far
+  // above.
   const char* params = R"({"codebook": "0.1:3;1:1", "motion_start": 0, "motion_end": 1})";
   EXPECT_EQ(decide(params, 10, [](std::int64_t) { return Signal{0.05, 0.385}; }), "ccrrcrrccc");
   EXPECT_EQ(decide(params, 10, [](std::int64_t) { return Signal{0.05, 0.77}; }), "cccccccccc");
@@ -74,9 +75,9 @@ TEST(Adacache_Motion, FactorIsMotionAndItsGradient) {
 }
 
 TEST(Adacache_Params, BadCodebook_IsRefused) {
-  for (const char* params : {R"({"codebook": ""})", R"({"codebook": "0.1"})",
-                             R"({"codebook": "0.2:3;0.1:2"})", R"({"codebook": "0.1:0"})",
-                             R"({"codebook": "x:3"})", R"({"codebook": "0.1:3x"})"}) {
+  for (const char* params :
+       {R"({"codebook": ""})", R"({"codebook": "0.1"})", R"({"codebook": "0.2:3;0.1:2"})",
+        R"({"codebook": "0.1:0"})", R"({"codebook": "x:3"})", R"({"codebook": "0.1:3x"})"}) {
     EXPECT_THROW((void)make_policy_from("adacache", Json::parse(params), 10), UsageError) << params;
   }
 }
@@ -85,13 +86,12 @@ TEST(StageResidual, DistanceAndMotion_AgreeWithTheirDefinition) {
   CallCounts counts;
   CacheSubject subject = make_fake_subject({.num_steps = 4}, &counts);
   subject.layout.experts.front().frames = 3;  // of two tokens each
-  const RunResult run = run_subject(
-      subject, make_policy_from("adacache", Json::parse(R"({"codebook": "9:1"})"), 4),
-      {.fixed_inputs = true});
+  const RunResult run =
+      run_subject(subject, make_policy_from("adacache", Json::parse(R"({"codebook": "9:1"})"), 4),
+                  {.fixed_inputs = true});
   std::vector<Hidden> residuals;
   for (const EvaluationContext& context : subject.layout.evaluations) {
-    const at::Tensor x =
-        context.index == 0 ? subject.noise : subject.noise * (0.5 + context.sigma);
+    const at::Tensor x = context.index == 0 ? subject.noise : subject.noise * (0.5 + context.sigma);
     const auto pass = subject.begin({&kBranches[0], 1}, context, x, false);
     Hidden hidden = pass->embed();
     hidden = pass->run_block(0, hidden);
@@ -112,8 +112,8 @@ TEST(StageResidual, DistanceAndMotion_AgreeWithTheirDefinition) {
     const at::Tensor frames = residuals[step][0].reshape({3, 2, -1});
     const at::Tensor later = frames.narrow(0, 1, 2);
     const at::Tensor earlier = frames.narrow(0, 0, 2);
-    const double motion = ((later - earlier).abs().sum() / (later.abs().sum() + earlier.abs().sum()))
-                              .item<double>();
+    const double motion =
+        ((later - earlier).abs().sum() / (later.abs().sum() + earlier.abs().sum())).item<double>();
     ASSERT_TRUE(cond.motion.has_value());
     EXPECT_NEAR(*cond.motion, motion, 1e-5) << step;
   }
