@@ -30,6 +30,7 @@ Json clips_to_json(const std::vector<TuneClip>& clips) {
 Json points_to_json(const TuneSearch& search) {
   const std::vector<std::size_t> whole = search.finalists();
   std::vector<TradeOff> trade_offs;
+  trade_offs.reserve(whole.size());
   for (const std::size_t i : whole) trade_offs.push_back(search.points()[i].trade_off());
   const std::vector<std::size_t> layers = pareto_layers(trade_offs);
   Json points = Json::array();
