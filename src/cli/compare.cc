@@ -47,7 +47,6 @@ std::vector<MetricInfo> choose_metrics(const std::vector<std::string>& names) {
   chosen.reserve(names.size());
   for (const std::string& name : names)
     chosen.push_back(find_metric(name, Origin::flag("--metric")));
-  if (chosen.empty()) chosen.assign(metrics().begin(), metrics().end());
   return chosen;
 }
 
@@ -57,17 +56,21 @@ Json to_json(const std::vector<MetricResult>& results) {
     json[result.name] = {{"mean", result.mean},
                          {"worst", result.worst},
                          {"worst_frame", result.worst_frame},
+                         {"p10", result.p10},
                          {"unit", result.unit},
-                         {"per_frame", result.per_frame}};
+                         {"better", to_string(result.better)},
+                         {"value_of", to_string(result.value_of)},
+                         {"values", result.values}};
   }
   return json;
 }
 
 void run_compare(const CompareOptions& options, bool as_json) {
-  const std::vector<MetricInfo> chosen = choose_metrics(options.metrics);
+  std::vector<MetricInfo> chosen = choose_metrics(options.metrics);
   const Video reference = read_video(options.reference);
   const Video video = read_video(options.video);
   check_comparable(options, reference.info, video.info);
+  if (chosen.empty()) chosen = usual_metrics(video.frames);
   const std::vector<MetricResult> results = compare(video.frames, reference.frames, chosen);
   const auto before = denoise_seconds(options.reference);
   const auto after = denoise_seconds(options.video);

@@ -70,7 +70,11 @@ Json list_formats() {
 Json list_metrics() {
   Json json = Json::array();
   for (const MetricInfo& metric : metrics()) {
-    json.push_back({{"name", metric.name}, {"summary", metric.summary}, {"unit", metric.unit}});
+    json.push_back({{"name", metric.name},
+                    {"summary", metric.summary},
+                    {"unit", metric.unit},
+                    {"of", to_string(metric.kind)},
+                    {"better", to_string(metric.better)}});
   }
   return json;
 }

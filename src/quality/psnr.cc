@@ -33,9 +33,9 @@ MetricInfo psnr_metric() {
   return {.name = "psnr",
           .unit = "dB",
           .summary = "peak signal-to-noise ratio per frame; 100 dB for equal frames",
-          .higher_is_better = true,
+          .better = Better::kHigher,
           .min_side = 1,
-          .per_frame = psnr};
+          .measure = psnr};
 }
 
 }  // namespace bw

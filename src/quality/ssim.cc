@@ -70,9 +70,9 @@ MetricInfo ssim_metric() {
   return {.name = "ssim",
           .unit = "",
           .summary = "structural similarity per RGB channel, 1 for equal frames",
-          .higher_is_better = true,
+          .better = Better::kHigher,
           .min_side = kWindow,
-          .per_frame = ssim};
+          .measure = ssim};
 }
 
 }  // namespace bw

@@ -91,7 +91,11 @@ MeasuredRun measure(const RawClip& clip, const std::string& arm, double encode_s
 void add_quality(MeasuredRun& run, const at::Tensor& frames, const at::Tensor& reference,
                  const std::string& suffix) {
   if (frames.sizes() != reference.sizes()) return;  // arms of different sizes have no quality
-  for (const MetricResult& result : compare(frames, reference, metrics())) {
+  std::vector<MetricInfo> chosen = usual_metrics(frames);
+  // A ratio can be infinite, and JSON has no number for that.
+  std::erase_if(chosen,
+                [](const MetricInfo& metric) { return metric.better == Better::kNearestOne; });
+  for (const MetricResult& result : compare(frames, reference, chosen)) {
     run.quality[result.name + suffix] = result.mean;
     run.quality[result.name + suffix + "_worst"] = result.worst;
   }

@@ -24,8 +24,8 @@ std::size_t survivor_count(std::size_t alive) {
 }
 
 bool holds(const std::string& metric, double limit, double value) {
-  return find_metric(metric, Origin::flag("--min")).higher_is_better ? value >= limit
-                                                                     : value <= limit;
+  const Better better = find_metric(metric, Origin::flag("--min")).better;
+  return badness(better, value) <= badness(better, limit);
 }
 
 }  // namespace

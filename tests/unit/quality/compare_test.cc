@@ -79,8 +79,8 @@ TEST(Compare, WorstFrame_IsTheFirstOfTheWorst) {
   ASSERT_EQ(results.size(), metrics().size());
   for (const MetricResult& result : results) {
     EXPECT_EQ(result.worst_frame, 2) << result.name;
-    EXPECT_EQ(result.worst, result.per_frame[2]) << result.name;
-    EXPECT_EQ(result.per_frame.size(), 5U) << result.name;
+    EXPECT_EQ(result.worst, result.values[2]) << result.name;
+    EXPECT_EQ(result.values.size(), 5U) << result.name;
     EXPECT_GT(result.mean, result.worst) << result.name;
   }
 }
@@ -95,11 +95,8 @@ std::vector<double> mean_error(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST(Compare, LowerIsBetter_WorstIsTheLargest) {
-  const MetricInfo metric{.name = "error",
-                          .unit = "",
-                          .summary = "",
-                          .higher_is_better = false,
-                          .per_frame = mean_error};
+  const MetricInfo metric{
+      .name = "error", .unit = "", .summary = "", .better = Better::kLower, .measure = mean_error};
   at::Tensor b = flat(3, 100);
   b[1].fill_(90);
   const MetricResult result = compare(flat(3, 100), b, {&metric, 1}).front();
