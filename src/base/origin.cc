@@ -16,7 +16,9 @@ Origin Origin::at(std::string_view key) const {
 }
 
 void reject(const Origin& origin, const std::string& message) {
-  const std::string text = origin.name + ": " + message;
+  std::string text = origin.name;
+  if (!text.ends_with(": ")) text += ": ";  // the root of a file ends with it already
+  text += message;
   if (origin.kind == Origin::Kind::kFlag) throw UsageError(text);
   throw InputError(text);
 }

@@ -115,8 +115,7 @@ std::vector<GateViolation> check_gates(std::span<const Gate> gates,
     const auto result = std::ranges::find(results, gate.metric, &MetricResult::name);
     BW_CHECK(result != results.end(), gate.metric + " has a gate but was not measured");
     const double value = statistic_of(*result, gate.statistic);
-    const bool holds =
-        (!gate.min || value >= *gate.min) && (!gate.max || value <= *gate.max);
+    const bool holds = (!gate.min || value >= *gate.min) && (!gate.max || value <= *gate.max);
     if (!holds) violations.push_back({gate, value, violation_message(gate, *result, clip)});
   }
   return violations;

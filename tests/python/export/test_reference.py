@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from models.reference import quality, schedulers
+from models.reference import perceptual, quality, schedulers
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests/data/golden"
 
@@ -48,3 +48,23 @@ def test_psnr_follows_from_its_definition() -> None:
     a, b = quality.cases()["one_pixel"]
     error = (1 / 255) ** 2 / a[0].size
     assert quality.measure(a, b)["psnr"]["mean"] == pytest.approx(-10 * np.log10(error))
+
+
+def test_perceptual_values_regenerate() -> None:
+    golden, clips = json.loads((GOLDEN / "perceptual.json").read_text()), load_file(GOLDEN / "perceptual.safetensors")
+    assert len(golden["cases"]) == len(clips) / 2
+    for name, expected in golden["cases"].items():
+        a, b = clips[f"{name}.a"], clips[f"{name}.b"]
+        fresh = perceptual.measure_latents(a, b) if a.ndim == 5 else perceptual.measure(a, b, None)
+        assert set(expected) - set(fresh) <= {"lpips"}
+        for metric, values in fresh.items():
+            assert values == pytest.approx(expected[metric], abs=golden["tolerance"][metric]), (name, metric)
+
+
+def test_perceptual_clips_regenerate() -> None:
+    clips = load_file(GOLDEN / "perceptual.safetensors")
+    for name, pair in {**perceptual.cases(), **perceptual.latent_cases()}.items():
+        if name.startswith("default_model"):  # the sheet they were cut from changes with the weights
+            continue
+        for side, clip in zip("ab", pair, strict=True):
+            np.testing.assert_array_equal(clips[f"{name}.{side}"], clip)

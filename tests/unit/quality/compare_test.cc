@@ -1,5 +1,5 @@
-// Closed forms of the metrics, and what compare() makes of frames. Values against scikit-image:
-// tests/golden/quality.
+// Closed forms of PSNR and SSIM, and what compare() makes of clips. Values against other
+// implementations: tests/golden/quality.
 #include "quality/compare.h"
 
 #include <ATen/ATen.h>
@@ -15,6 +15,8 @@ namespace {
 at::Tensor flat(std::int64_t frames, int value) {
   return at::full({frames, 16, 20, 3}, value, at::kByte);
 }
+
+at::Tensor latents(std::int64_t frames) { return at::ones({1, 5, frames, 3, 4}); }
 
 double mean_of(std::string_view name, const at::Tensor& a, const at::Tensor& b) {
   const MetricInfo& metric = find_metric(name, Origin::flag("--metric"));
@@ -75,9 +77,9 @@ TEST(Compare, WorstFrame_IsTheFirstOfTheWorst) {
   b[1].fill_(110);
   b[2].fill_(130);
   b[4].fill_(130);
-  const std::vector<MetricResult> results = compare(b, a, metrics());
-  ASSERT_EQ(results.size(), metrics().size());
-  for (const MetricResult& result : results) {
+  const Origin here = Origin::flag("--metric");
+  const std::vector<MetricInfo> chosen = {find_metric("psnr", here), find_metric("ssim", here)};
+  for (const MetricResult& result : compare(b, a, chosen)) {
     EXPECT_EQ(result.worst_frame, 2) << result.name;
     EXPECT_EQ(result.worst, result.values[2]) << result.name;
     EXPECT_EQ(result.values.size(), 5U) << result.name;
@@ -117,10 +119,19 @@ TEST(Compare, ClipsThatDoNotMatch_AreInputErrors) {
       {flat(0, 0), flat(0, 0), "no frames", "empty"},
       {flat(2, 0).narrow(1, 0, 10), flat(2, 0).narrow(1, 0, 10), "11 pixels",
        "window larger than the frame"},
+      {flat(2, 0), latents(2), "2 frames of 20x16 against 2 latent frames of 4x3", "kind"},
+      {latents(2), latents(2),
+       "ssim measures frames, but these are latents; for them there are "
+       "cosine_distance, relative_l2",
+       "metric of the other kind"},
+      {latents(2).fill_(NAN), latents(2),
+       "the latents of the video hold values that are not finite", "NaN"},
+      {latents(2), latents(2).fill_(INFINITY), "the latents of the reference", "infinity"},
   };
   for (const BadPair& row : rows) {
     try {
-      std::ignore = compare(row.a, row.b, metrics());
+      const MetricInfo& ssim = find_metric("ssim", Origin::flag("--metric"));
+      std::ignore = compare(row.a, row.b, {&ssim, 1});
       ADD_FAILURE() << row.reason;
     } catch (const InputError& error) {
       EXPECT_NE(std::string(error.what()).find(row.message), std::string::npos)
@@ -129,10 +140,50 @@ TEST(Compare, ClipsThatDoNotMatch_AreInputErrors) {
   }
 }
 
+TEST(Compare, OneFrame_HasNoTransitions) {
+  const MetricInfo& flicker = find_metric("flicker", Origin::flag("--metric"));
+  EXPECT_THROW(std::ignore = compare(flat(1, 0), flat(1, 0), {&flicker, 1}), InputError);
+}
+
 TEST(Compare, NotFrames_IsABug) {
-  EXPECT_THROW(std::ignore = compare(flat(1, 0).to(at::kFloat), flat(1, 0), metrics()),
-               InternalError);
-  EXPECT_THROW(std::ignore = compare(flat(1, 0), flat(1, 0)[0], metrics()), InternalError);
+  EXPECT_THROW(std::ignore = compare(flat(1, 0).to(at::kFloat), flat(1, 0), {}), InternalError);
+  EXPECT_THROW(std::ignore = compare(flat(1, 0), flat(1, 0)[0], {}), InternalError);
+}
+
+std::vector<std::string> usual_names(const at::Tensor& clip) {
+  std::vector<std::string> names;
+  for (const MetricInfo& metric : usual_metrics(clip)) names.emplace_back(metric.name);
+  return names;
+}
+
+TEST(UsualMetrics, AreThoseThatTheClipHasRoomFor) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(usual_names(flat(2, 0)), (Names{"psnr", "ssim", "flip", "flicker", "flicker_ratio"}));
+  EXPECT_EQ(usual_names(flat(1, 0)), (Names{"psnr", "ssim", "flip"}));
+  EXPECT_EQ(usual_names(flat(1, 0).narrow(1, 0, 10)), (Names{"psnr", "flip"}));
+  EXPECT_EQ(usual_names(latents(1)), (Names{"cosine_distance", "relative_l2"}));
+}
+
+MetricResult summary(Better better, std::vector<double> values) {
+  MetricInfo metric{.name = "test", .unit = "", .summary = ""};
+  metric.better = better;
+  return summarize(metric, std::move(values));
+}
+
+TEST(Summarize, P10_IsTheValueATenthOfTheWayFromTheWorst) {
+  std::vector<double> values;
+  for (int i = 0; i < 21; ++i) values.push_back((i * 8) % 21);  // 0 to 20, shuffled
+  EXPECT_EQ(summary(Better::kHigher, values).p10, 2);
+  EXPECT_EQ(summary(Better::kLower, values).p10, 18);
+  EXPECT_EQ(summary(Better::kHigher, values).mean, 10);
+  EXPECT_EQ(summary(Better::kHigher, {5, 3}).p10, 3);
+  EXPECT_EQ(summary(Better::kHigher, {5}).p10, 5);
+}
+
+TEST(Summarize, NearestOne_WorstIsTheFarthestByRatio) {
+  const MetricResult result = summary(Better::kNearestOne, {1.0, 1.5, 0.5, 1.9});
+  EXPECT_EQ(result.worst, 0.5);
+  EXPECT_EQ(result.worst_frame, 2);
 }
 
 TEST(FindMetric, UnknownName_NamesTheNearest) {

@@ -57,8 +57,8 @@ TEST(GatesFromJson, WrongFile_NamesThePath) {
       {R"({"psnr": {"mean": 30}})", "gates.json: psnr.mean: must be an object"},
       {R"({"psnr": {}})", "gates.json: psnr: has no limit"},
       {R"({"psnr": {"mean": {"min": 30, "max": 20}}})", "min 30 is above max 20"},
-      {R"({})", "gates.json: : holds no gate"},
-      {R"([])", "must be an object, got a list"},
+      {R"({})", "gates.json: holds no gate"},
+      {R"([])", "gates.json: must be an object, got a list"},
   };
   for (const Row& row : rows) {
     try {
