@@ -67,6 +67,16 @@ Json list_formats() {
   return json;
 }
 
+// Why a metric cannot be measured here; "" when it can.
+std::string missing_asset(const MetricInfo& metric) {
+  try {
+    if (metric.find_asset != nullptr) std::ignore = metric.find_asset();
+    return "";
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
 Json list_metrics() {
   Json json = Json::array();
   for (const MetricInfo& metric : metrics()) {
@@ -74,7 +84,8 @@ Json list_metrics() {
                     {"summary", metric.summary},
                     {"unit", metric.unit},
                     {"of", to_string(metric.kind)},
-                    {"better", to_string(metric.better)}});
+                    {"better", to_string(metric.better)},
+                    {"missing", missing_asset(metric)}});
   }
   return json;
 }
