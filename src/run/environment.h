@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/json.h"
 #include "run/plan.h"
@@ -12,6 +13,14 @@ namespace bw {
 // Versions of the program, torch and FFmpeg, processor, instruction set, threads, and the device
 // that the model runs on.
 [[nodiscard]] Json environment_fingerprint(const ModelPlan& plan);
+
+// What decides the bits of a result besides plan and bundle: processor and the instructions that
+// libraries choose by or are told to leave out, LibTorch, threads, device, and the model's numeric
+// options. Equal ones promise equal latents.
+[[nodiscard]] Json numeric_fingerprint(const ModelPlan& plan);
+
+// 16 digits that name a fingerprint.
+[[nodiscard]] std::string fingerprint_hash(const Json& fingerprint);
 
 // Lets peak_memory_bytes() begin anew. Where the system does not allow it, the peak stays that of
 // the whole process.

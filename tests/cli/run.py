@@ -2,9 +2,9 @@
 
     python3 tests/cli/run.py build/release/bwcache-gen [case …]
 
-A case file is a list of {"name", "why", "args", "exit", …}; see `check` and `prepare` for the other keys. Every command
-runs in an empty folder; {bundle} is a private copy of the tiny bundle, {data} the folder of test data, {fake_driver}
-that of support/fake_driver.cc.
+A case file is a list of {"name", "why", "args", "exit", …}; see `check`, `prepare` and `run_case` for the other keys.
+Every command runs in an empty folder; {bundle} is a private copy of the tiny bundle, {data} the folder of test data,
+{fake_driver} that of support/fake_driver.cc.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ Case = dict[str, Any]
 
 
 def edit_json(path: Path, changes: dict[str, Any]) -> None:
-    """Sets "a.b.0.c" paths; null deletes the key."""
+    """Sets "a.b.0.c" paths; null deletes the key, * stands for the only one there is."""
     document = json.loads(path.read_text())
     for dotted, value in changes.items():
         *parents, last = [int(part) if part.isdigit() else part for part in dotted.split(".")]
         node = document
         for part in parents:
+            if part == "*":
+                (part,) = node
             node = node[part]
         if value is None:
             del node[last]
@@ -70,6 +72,8 @@ def prepare(case: Case, folder: Path, bundle: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = text if isinstance(text, str) else json.dumps(text)
         path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    for name, source in case.get("copies", {}).items():
+        shutil.copy(DATA / source, folder / name)
     for step in case.get("damage", []):
         target = bundle / step.get("file", "model.json")
         if "remove" in step:
@@ -116,7 +120,7 @@ def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) ->
     problems += [f"made {name}" for name in case.get("lacks", []) if (folder / name).exists()]
     if case.get("exit", 0) not in (0, 6, 130) and not case.get("leaves"):
         left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-        left -= set(case.get("files", {}))
+        left -= set(case.get("files", {})) | set(case.get("copies", {}))
         if left:
             problems.append(f"left behind: {sorted(left)}")
     for path in folder.rglob("*.part*"):
@@ -171,6 +175,8 @@ def run_case(program: str, case: Case) -> tuple[str, list[str]]:
         for number, command in enumerate(commands):
             args = [fill(arg, values) for arg in command]
             is_last = number + 1 == len(commands)
+            for name, changes in case.get("edit", {}).items() if is_last else ():  # of what `before` made
+                edit_json(folder / name, changes)
             result = run_command([program, *args], folder, env, case if is_last else {})
             if is_last:
                 problems += check(case, result, folder)
