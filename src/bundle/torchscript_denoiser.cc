@@ -127,6 +127,7 @@ class TorchScriptPass final : public Pass {
     c10::IValue head_modulation;
     c10::IValue block_modulation;
     std::vector<c10::IValue> contexts;  // by block
+    std::optional<AttentionForm> attention;
   };
 
   explicit TorchScriptPass(Parts parts) : parts_(std::move(parts)) {}
@@ -142,16 +143,19 @@ class TorchScriptPass final : public Pass {
 
   Hidden run_block(std::size_t block, const Hidden& hidden) override {
     const c10::InferenceMode guard;
+    const AttentionScope attention(parts_.attention);
     return lease(block)->run(hidden, inputs(block));
   }
 
   at::Tensor probe(std::size_t block, const Hidden& hidden) override {
     const c10::InferenceMode guard;
+    const AttentionScope attention(parts_.attention);
     return lease(block)->probe(hidden, inputs(block));
   }
 
   StageResult run_stage(std::size_t block, std::size_t stage, const Hidden& hidden) override {
     const c10::InferenceMode guard;
+    const AttentionScope attention(parts_.attention);
     return lease(block)->run_stage(stage, hidden, inputs(block));
   }
 
@@ -257,7 +261,8 @@ BranchContext Denoiser::conditions(const at::Tensor& text, const LatentShape& sh
                         .batch = text.size(0),
                         .text = text.to(impl_->device, impl_->dtype).contiguous(),
                         .grid = make_grid(shape).to(impl_->device),
-                        .blocks = {}};
+                        .blocks = {},
+                        .attention = {}};
   for (std::size_t i = 0; i < impl_->experts.size(); ++i) {
     const Roles roles{.latent = {}, .t = {}, .text = context.text, .guidance = {}};
     const ExpertCode& code = impl_->code[i];
@@ -303,6 +308,7 @@ std::unique_ptr<Pass> Denoiser::begin(const BranchContext& context, const at::Te
   parts.streams = &impl_->streams;
   parts.expert = modulation.expert;
   parts.grid = context.grid;
+  parts.attention = context.attention;
   parts.latent = latent.to(impl_->device, impl_->dtype).contiguous();
   const Roles roles{.latent = parts.latent,
                     .t = modulation.t,

@@ -14,6 +14,7 @@
 
 #include "bundle/denoiser.h"
 #include "bundle/manifest.h"
+#include "kernels/attention.h"
 
 namespace bw {
 
@@ -30,6 +31,8 @@ struct BranchContext {
   at::Tensor text;                           // [B,T,C] in the run's dtype
   at::Tensor grid;                           // int64 [N,3]: frame, row, column
   std::vector<std::vector<Tensors>> blocks;  // by expert, then by block
+  // Of the blocks' attention; nothing: by the rule of kernels/attention.h.
+  std::optional<AttentionForm> attention;
 };
 
 // What depends on the time step alone, of one evaluation.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/command.h"
+#include "run/attention_choice.h"
 #include "run/bench_summary.h"
 #include "run/generate.h"
 #include "run/options.h"
@@ -80,7 +81,7 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
     request.set("prompt", setup.prompts.front(), Origin::flag("--prompts"));
   }
   const Manifest manifest = Bundle::open(find_bundle(request));
-  const Plan plan = resolve(request, manifest);
+  Plan plan = resolve(request, manifest);
   if (setup.prompts.empty()) setup.prompts = {plan.clip.prompt};
   setup.seeds = {plan.clip.seed};
   if (!options.seeds.empty()) setup.seeds = parse_seeds(options.seeds, "--seeds");
@@ -88,6 +89,7 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   for (const std::string& text : options.against)
     setup.arms.push_back(arm_from_text(request, manifest, text));
   if (!options.arms.empty()) add_arms_file(request, manifest, options.arms, setup);
+  check_one_model(setup);
   setup.warmup = options.warmup;
   setup.repeat = options.repeat;
   setup.rows = options.rows;
@@ -95,6 +97,9 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   if (!options.save.empty()) check_writable(options.save);
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(plan, manifest);
+  settle_attention(*model, plan, request.origin("attention"), *observer);
+  for (BenchArm& arm : setup.arms) arm.plan.model.attention = plan.model.attention;
+  if (setup.reference) setup.reference->plan.model.attention = plan.model.attention;
   if (options.profile) {
     print_result(options, talk, profile(*model, plan, *observer));
     return;

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/stopwatch.h"
 #include "cli/command.h"
+#include "run/attention_choice.h"
 #include "run/cache_setup.h"
 #include "run/progress.h"
 #include "run/resolve.h"
@@ -71,7 +72,7 @@ void check_inert(const Report& report, Observer& observer) {
 void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
   const Request request = options.flags.request();
   const Manifest manifest = Bundle::open(find_bundle(request));
-  const Plan plan = resolve(request, manifest);
+  Plan plan = resolve(request, manifest);
   check_device_memory(plan, manifest);
   check_plan(plan, manifest);
   const auto observer = make_observer(talk.progress);
@@ -88,6 +89,7 @@ void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
   note_preset(plan, manifest, *observer);
   const Stopwatch load_watch;
   const auto model = load_model(plan, manifest);
+  settle_attention(*model, plan, request.origin("attention"), *observer);
   const double load_seconds = load_watch.seconds();
   Report report = generate(*model, plan, *observer);
   report.timings.load = load_seconds;

@@ -1,3 +1,4 @@
+#include "run/attention_choice.h"
 #include "run/tune.h"
 
 #include <CLI/CLI.hpp>
@@ -81,6 +82,7 @@ void run_tune(const TuneOptions& options, const TalkOptions& talk) {
   }
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(setup.base, manifest);
+  settle_attention(*model, setup.base, request.origin("attention"), *observer);
   const Json result = tune(*model, setup, *observer);
   if (!options.save.empty()) write_file(options.save, result.dump(1) + "\n");
   std::cout << (talk.json ? result.dump(1) + "\n" : tune_table(result));

@@ -82,6 +82,9 @@ TORCH_LIBRARY_IMPL(bw, CPU, library) {
   library.impl("attention", attention_op);
 }
 
+// Its products are LibTorch's on every device, so the plug-in has none of its own.
+TORCH_LIBRARY_IMPL(bw, CUDA, library) { library.impl("attention", attention_op); }
+
 // A packed weight is a tensor of oneDNN's, one in int8 a quantised tensor; either decides the
 // backend.
 TORCH_LIBRARY_IMPL(bw, MkldnnCPU, library) { library.impl("linear", linear_op); }

@@ -33,27 +33,6 @@ double time_encoding(const Plan& plan, const at::Tensor& frames) {
   return seconds;
 }
 
-void check_one_model(const BenchSetup& setup) {
-  const auto parts = [](const ModelPlan& plan) {
-    return std::tie(plan.bundle, plan.dtype, plan.device, plan.threads, plan.rewrite,
-                    plan.quantize);
-  };
-  const auto check = [&](const BenchArm& arm) {
-    if (parts(arm.plan.model) == parts(setup.arms.front().plan.model)) return;
-    throw UsageError("the arm '" + arm.name +
-                     "' needs another model, dtype, device, thread count or form of its code than "
-                     "the first; time those in runs of their own");
-  };
-  std::set<std::string> names;
-  for (const BenchArm& arm : setup.arms) {
-    check(arm);
-    if (!names.insert(arm.name).second) {
-      throw UsageError("two arms are named '" + arm.name + "'");
-    }
-  }
-  if (setup.reference) check(*setup.reference);
-}
-
 class Bench {
  public:
   Bench(const Bundle& model, const BenchSetup& setup, Observer& observer)
@@ -175,8 +154,28 @@ class Bench {
 
 }  // namespace
 
+void check_one_model(const BenchSetup& setup) {
+  const auto parts = [](const ModelPlan& plan) {
+    return std::tie(plan.bundle, plan.dtype, plan.device, plan.threads, plan.rewrite, plan.quantize,
+                    plan.attention);
+  };
+  const auto check = [&](const BenchArm& arm) {
+    if (parts(arm.plan.model) == parts(setup.arms.front().plan.model)) return;
+    throw UsageError("the arm '" + arm.name +
+                     "' needs another model, dtype, device, thread count, attention or form of its "
+                     "code than the first; time those in runs of their own");
+  };
+  std::set<std::string> names;
+  for (const BenchArm& arm : setup.arms) {
+    check(arm);
+    if (!names.insert(arm.name).second) {
+      throw UsageError("two arms are named '" + arm.name + "'");
+    }
+  }
+  if (setup.reference) check(*setup.reference);
+}
+
 std::vector<MeasuredRun> bench(const Bundle& model, const BenchSetup& setup, Observer& observer) {
-  check_one_model(setup);
   return Bench(model, setup, observer).run();
 }
 

@@ -33,8 +33,10 @@ struct BenchSetup {
                                   // which are taken from there when they exist; empty: not kept
 };
 
-// Runs A B C A B C … per prompt and seed. Throws UsageError when two arms share a name or need
-// different models.
+// Throws UsageError when two arms share a name or need different models.
+void check_one_model(const BenchSetup& setup);
+
+// Runs A B C A B C … per prompt and seed. The arms have passed check_one_model().
 [[nodiscard]] std::vector<MeasuredRun> bench(const Bundle& model, const BenchSetup& setup,
                                              Observer& observer);
 

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "run/cache_setup.h"
 #include "run/latents.h"
@@ -49,6 +50,10 @@ Branches::Branches(const Bundle& model, const Plan& plan, const Schedule& schedu
   if (plan.clip.guidance.enabled) {
     uncond_ = denoiser_.conditions(*texts.uncond, shape);
     if (batched_) both_ = batch_contexts(denoiser_, std::array{*cond_, *uncond_});
+  }
+  BW_CHECK(plan.model.attention != "auto", "attention was not settled");
+  for (std::optional<BranchContext>* context : {&cond_, &uncond_, &both_}) {
+    if (*context) (*context)->attention = find_attention_form(plan.model.attention);
   }
   for (const Evaluation& evaluation : schedule.evaluations()) {
     TimeInput time{evaluation.timestep, std::nullopt};

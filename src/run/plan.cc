@@ -46,6 +46,7 @@ Json plan_to_json(const Plan& plan, bool paths) {
   json["threads"] = plan.model.threads;
   json["rewrite"] = plan.model.rewrite;
   json["quantize"] = plan.model.quantize;
+  json["attention"] = plan.model.attention;
   json["prompt"] = clip.prompt;
   json["negative_prompt"] = clip.negative_prompt;
   if (clip.prompt_embeds) json["prompt_embeds"] = paths ? clip.prompt_embeds->string() : "file";

@@ -21,6 +21,8 @@ struct ModelPlan {
   int threads = 1;
   std::string quantize = "none";  // "none" | "int8"
   bool rewrite = true;            // fused operators and packed weights (torchscript/rewrite.h)
+  // "rule" or a form of kernels/attention.h; "auto" until settle_attention() of attention_choice.h.
+  std::string attention = "rule";
 };
 
 struct GuidancePlan {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cache/cache_controller.h"
+#include "kernels/attention.h"
 #include "kernels/device.h"
 #include "kernels/simd.h"
 #include "output/frame_sink.h"
@@ -50,11 +51,28 @@ class Picker {
   std::map<std::string, std::string>& sources_;
 };
 
+// Whether the form fits the model's shapes is known once it is loaded (attention_choice.h).
+std::string resolve_attention(const Request& request, const ModelPlan& model, at::ScalarType dtype,
+                              Picker& pick) {
+  const std::string asked = pick.text("attention", "rule", "default");
+  if (asked == "rule") return asked;
+  const Origin origin = request.origin("attention");
+  if (!model.rewrite) reject(origin, "needs the fused operators; leave --no-rewrite out");
+  const std::optional<AttentionForm> form = find_attention_form(asked);
+  if (!form) return asked;
+  const std::string obstacle =
+      attention_obstacle(*form, parse_device(model.device, request.origin("device")), dtype);
+  if (!obstacle.empty()) {
+    reject(origin, "'" + asked + "' " + obstacle + "; choose sdpa, plain or auto");
+  }
+  return asked;
+}
+
 ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker& pick) {
   ModelPlan model;
   model.bundle = manifest.directory;
   model.dtype = pick.text("dtype", default_dtype(manifest), "default");
-  (void)find_dtype(manifest, model.dtype, request.origin("dtype"));
+  const at::ScalarType dtype = find_dtype(manifest, model.dtype, request.origin("dtype"));
   const std::string device = pick.text("device", "cpu", "default");
   model.device = parse_device(device, request.origin("device")).str();
   model.deterministic = request.flag("deterministic");
@@ -73,6 +91,7 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
     reject(request.origin("quantize"),
            "runs on the CPU alone; leave it out with --device " + model.device);
   }
+  model.attention = resolve_attention(request, model, dtype, pick);
   return model;
 }
 

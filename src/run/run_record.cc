@@ -31,8 +31,8 @@ void add_recorded_plan(Request& request, const RunRecord& record,
                        const std::filesystem::path& file) {
   const Origin origin = Origin::file("--from " + file.string() + ": ");
   JsonObject plan(record.plan, origin);
-  for (const char* key : {"dtype", "quantize", "prompt", "negative_prompt", "width", "height",
-                          "num_frames", "fps", "seed", "sampler", "steps"}) {
+  for (const char* key : {"dtype", "quantize", "attention", "prompt", "negative_prompt", "width",
+                          "height", "num_frames", "fps", "seed", "sampler", "steps"}) {
     if (const Json* value = plan.find(key)) {
       if (!(value->is_string() && value->get<std::string>().empty()))
         request.set(key, *value, plan.at(key));

@@ -193,10 +193,6 @@ at::Tensor gated_activation_op(const at::Tensor& x, std::int64_t number) {
   return y;
 }
 
-at::Tensor attention_op(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  return at::scaled_dot_product_attention(q, k, v);
-}
-
 // Σ weights[i]·values[i] in f32, rounded once to the type of values[0]; all of one shape.
 at::Tensor combine_op(at::TensorList values, at::ArrayRef<double> weights) {
   TORCH_CHECK(!values.empty() && values.size() == weights.size());
@@ -264,7 +260,6 @@ TORCH_LIBRARY_IMPL(bw, CUDA, library) {
   library.impl("qk_norm_rope", qk_norm_rope_op);
   library.impl("linear", linear_op);
   library.impl("gated_activation", gated_activation_op);
-  library.impl("attention", attention_op);
 }
 
 // Those that only a device has; kernels/combine.cc and relative_l1_batch.cc call them.
