@@ -7,8 +7,8 @@ namespace bw {
 
 at::Tensor gated_add_ref(const at::Tensor& hidden, const at::Tensor& output,
                          const at::Tensor& gate) {
-  return (hidden.to(at::kFloat) + output.to(at::kFloat) * gate.to(at::kFloat))
-      .to(hidden.scalar_type());
+  const at::ScalarType wide = wide_type(hidden);
+  return (hidden.to(wide) + output.to(wide) * gate.to(wide)).to(hidden.scalar_type());
 }
 
 bool gated_add_fits(const at::Tensor& hidden, const at::Tensor& output, const at::Tensor& gate) {

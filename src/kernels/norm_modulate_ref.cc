@@ -16,14 +16,13 @@ bool norm_modulate_fits(const at::Tensor& x, const Affine& affine, const ShiftSc
 
 at::Tensor norm_modulate_ref(const at::Tensor& x, const Affine& affine,
                              const ShiftScale& modulation, double eps) {
-  const auto in_f32 = [](const std::optional<at::Tensor>& tensor) {
-    return tensor ? std::optional(tensor->to(at::kFloat)) : std::nullopt;
+  const at::ScalarType wide = wide_type(x);
+  const auto widened = [&](const std::optional<at::Tensor>& tensor) {
+    return tensor ? std::optional(tensor->to(wide)) : std::nullopt;
   };
-  at::Tensor y = at::layer_norm(x.to(at::kFloat), {x.size(-1)}, in_f32(affine.weight),
-                                in_f32(affine.bias), eps);
-  if (modulation.scale) {
-    y = y * (1 + modulation.scale->to(at::kFloat)) + modulation.shift->to(at::kFloat);
-  }
+  at::Tensor y =
+      at::layer_norm(x.to(wide), {x.size(-1)}, widened(affine.weight), widened(affine.bias), eps);
+  if (modulation.scale) y = y * (1 + modulation.scale->to(wide)) + modulation.shift->to(wide);
   return y.to(x.scalar_type());
 }
 

@@ -17,6 +17,10 @@ std::optional<Element> element_of(const at::Tensor& tensor) {
   return element_of(tensor.scalar_type());
 }
 
+at::ScalarType wide_type(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 bool has_rows(const at::Tensor& tensor) {
   return tensor.layout() == at::kStrided && tensor.dim() == 3 && element_of(tensor) &&
          tensor.stride(2) == 1;

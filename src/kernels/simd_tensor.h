@@ -14,6 +14,9 @@ namespace bw {
 [[nodiscard]] std::optional<Element> element_of(at::ScalarType type);
 [[nodiscard]] std::optional<Element> element_of(const at::Tensor& tensor);
 
+// What references compute in: f64 for f64, f32 for everything else.
+[[nodiscard]] at::ScalarType wide_type(const at::Tensor& tensor);
+
 // [B,N,D] of a fitting type, D contiguous.
 [[nodiscard]] bool has_rows(const at::Tensor& tensor);
 

@@ -221,6 +221,32 @@ TEST(Linear, BiasOfAnyShape_IsAddedAsPlainLinearDoes) {
   }
 }
 
+// f64 has no kernel, and must not come back with the digits of f32.
+TEST(Operators, DoublePrecision_IsKept) {
+  const at::Tensor x = seeded({2, 5, 32}, 1, at::kDouble) / 3, gate = seeded({32}, 2) / 3;
+  const at::Tensor table = seeded({1, 1, 5, 16}, 3, at::kDouble) / 3;
+  const at::Tensor squares = x.square().mean(std::vector<std::int64_t>{-1}, true);
+  const at::Tensor heads = x.unsqueeze(1), normed = heads / (squares.unsqueeze(1) + 1e-6).sqrt();
+  const std::vector<at::Tensor> parts = at::chunk(normed, 2, -1), halves = at::chunk(x, 2, -1);
+  const std::pair<at::Tensor, at::Tensor> results[] = {
+      {norm_modulate(x, {}, {gate, gate}, 1e-6),
+       at::layer_norm(x, {32}, {}, {}, 1e-6) * (1 + gate.to(at::kDouble)) + gate},
+      {gated_add(x, x, gate), x + x * gate.to(at::kDouble)},
+      {qk_norm_rope(heads, {.weight = {},
+                            .eps = 1e-6,
+                            .span = NormSpan::kHead,
+                            .pairs = RopePairs::kHalves,
+                            .cos = table,
+                            .sin = table}),
+       at::cat({(parts[0] - parts[1]) * table, (parts[0] + parts[1]) * table}, -1)},
+      {activate(x, Activation::kGelu), at::gelu(x, "none")},
+      {gated_activation(x, Activation::kGelu), halves[0] * at::gelu(halves[1], "none")}};
+  for (const auto& [found, wanted] : results) {
+    EXPECT_EQ(found.scalar_type(), at::kDouble);
+    EXPECT_LE(relative_error(found, wanted), 1e-14);
+  }
+}
+
 // A run that diverged must look so.
 TEST(Operators, NaN_GoesThrough) {
   at::Tensor x = seeded({1, 2, 70, 64}, 1, at::kBFloat16);

@@ -103,8 +103,8 @@ TEST(Attend_EveryForm, AgreesWithDoublePrecision) {
           EXPECT_TRUE(dtype == at::kFloat || !has_avx512_bf16());
           continue;
         }
-        // A rounding to 8 bits of the scores' weights and of the result.
-        EXPECT_LE(relative_error(attend(q, k, v, form), wanted), dtype == at::kFloat ? 2e-6 : 1e-2)
+        // bfloat16: 8 bits, of the scores (plain), of their weights and of the result.
+        EXPECT_LE(relative_error(attend(q, k, v, form), wanted), dtype == at::kFloat ? 2e-6 : 2e-2)
             << attention_form_name(form) << " " << toString(dtype) << " " << keys;
       }
     }
