@@ -1,8 +1,8 @@
 #include "kernels/gated_add.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
+#include "kernels/parallel_rows.h"
 #include "kernels/simd_tensor.h"
 
 namespace bw {
@@ -14,7 +14,7 @@ at::Tensor gated_add(const at::Tensor& hidden, const at::Tensor& output, const a
   const std::int64_t batch = hidden.size(0), rows = hidden.size(1), dim = hidden.size(2);
   const RowParameter gates = row_parameter(gate, gate.scalar_type(), dim);
   at::Tensor y = at::empty({batch, rows, dim}, hidden.options());
-  for (std::int64_t b = 0; b < batch; ++b) {
+  parallel_rows({batch, rows, dim}, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
     const GatedAddRows call{.hidden = entry(hidden, b),
                             .output = entry(output, b),
                             .gate = gates.at(b),
@@ -22,10 +22,8 @@ at::Tensor gated_add(const at::Tensor& hidden, const at::Tensor& output, const a
                             .hidden_stride = hidden.stride(1),
                             .output_stride = output.stride(1),
                             .dim = dim};
-    at::parallel_for(0, rows, row_grain(dim), [&](std::int64_t begin, std::int64_t end) {
-      simd_kernels().gated_add(call, *element_of(hidden), *element_of(gate), begin, end);
-    });
-  }
+    simd_kernels().gated_add(call, *element_of(hidden), *element_of(gate), begin, end);
+  });
   return y;
 }
 

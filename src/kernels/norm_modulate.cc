@@ -1,8 +1,8 @@
 #include "kernels/norm_modulate.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
+#include "kernels/parallel_rows.h"
 #include "kernels/simd_tensor.h"
 
 namespace bw {
@@ -20,7 +20,7 @@ at::Tensor norm_modulate(const at::Tensor& x, const Affine& affine, const ShiftS
                      shift = row_parameter(modulation.shift, type, dim),
                      scale = row_parameter(modulation.scale, type, dim);
   at::Tensor y = at::empty({batch, rows, dim}, x.options());
-  for (std::int64_t b = 0; b < batch; ++b) {
+  parallel_rows({batch, rows, dim}, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
     const NormModulateRows call{.x = entry(x, b),
                                 .y = const_cast<void*>(entry(y, b)),
                                 .stride = x.stride(1),
@@ -30,10 +30,8 @@ at::Tensor norm_modulate(const at::Tensor& x, const Affine& affine, const ShiftS
                                 .shift = shift.at(b),
                                 .scale = scale.at(b),
                                 .eps = static_cast<float>(eps)};
-    at::parallel_for(0, rows, row_grain(dim), [&](std::int64_t begin, std::int64_t end) {
-      simd_kernels().norm_modulate(call, *element_of(x), *element_of(type), begin, end);
-    });
-  }
+    simd_kernels().norm_modulate(call, *element_of(x), *element_of(type), begin, end);
+  });
   return y;
 }
 

@@ -1,8 +1,8 @@
 #include "kernels/qk_norm_rope.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
+#include "kernels/parallel_rows.h"
 #include "kernels/simd_tensor.h"
 
 namespace bw {
@@ -33,7 +33,8 @@ at::Tensor qk_norm_rope(const at::Tensor& x, const QkNormRope& how) {
   const RowParameter weight = row_parameter(how.weight, type, over_row ? heads * dim : dim);
   const Tables cos = tables(how.cos, type), sin = tables(how.sin, type);
   at::Tensor y = at::empty({batch, heads, tokens, dim}, x.options());
-  for (std::int64_t b = 0; b < batch; ++b) {
+  const BatchRows shape{batch, tokens, heads * dim};
+  parallel_rows(shape, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
     const QkNormRopeTokens call{.x = entry(x, b),
                                 .y = const_cast<void*>(entry(y, b)),
                                 .head_stride = x.stride(1),
@@ -47,10 +48,8 @@ at::Tensor qk_norm_rope(const at::Tensor& x, const QkNormRope& how) {
                                 .norm_over_row = over_row,
                                 .adjacent = how.pairs == RopePairs::kAdjacent,
                                 .eps = static_cast<float>(how.eps)};
-    at::parallel_for(0, tokens, row_grain(heads * dim), [&](std::int64_t begin, std::int64_t end) {
-      simd_kernels().qk_norm_rope(call, *element_of(x), *element_of(type), begin, end);
-    });
-  }
+    simd_kernels().qk_norm_rope(call, *element_of(x), *element_of(type), begin, end);
+  });
   return y;
 }
 
