@@ -24,6 +24,7 @@ struct Call final : at::ObserverContext {
   double bytes = 0;
   double flop = 0;
   bool is_outermost = false;
+  bool is_int8 = false;
 };
 
 void add_tensor_bytes(const c10::IValue& value, double& bytes) {
@@ -65,6 +66,11 @@ double flop_of(std::string_view name, c10::ArrayRef<const c10::IValue> inputs) {
   return 0;
 }
 
+bool is_int8_linear(std::string_view name, c10::ArrayRef<const c10::IValue> inputs) {
+  return name == "bw::linear" && inputs.size() > 1 && inputs[1].isTensor() &&
+         inputs[1].toTensor().is_quantized();
+}
+
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
   auto call = std::make_unique<Call>();
   if (recorder == nullptr) return call;
@@ -72,6 +78,7 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
   if (!call->is_outermost) return call;
   for (const c10::IValue& input : function.inputs()) add_tensor_bytes(input, call->bytes);
   call->flop = flop_of(function.name(), function.inputs());
+  call->is_int8 = is_int8_linear(function.name(), function.inputs());
   call->watch = Stopwatch();
   return call;
 }
@@ -83,7 +90,8 @@ void end(const at::RecordFunction& function, at::ObserverContext* context) {
   --recorder->depth;
   if (!call.is_outermost) return;
   for (const c10::IValue& output : function.outputs()) add_tensor_bytes(output, call.bytes);
-  OperatorCost& cost = recorder->costs[function.name()];
+  OperatorCost& cost =
+      recorder->costs[call.is_int8 ? std::string(kInt8Linear) : std::string(function.name())];
   ++cost.calls;
   cost.seconds += seconds;
   cost.bytes += call.bytes;

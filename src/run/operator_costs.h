@@ -5,8 +5,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace bw {
+
+inline constexpr std::string_view kInt8Linear = "bw::linear, int8";
 
 struct OperatorCost {
   std::int64_t calls = 0;
@@ -15,7 +18,8 @@ struct OperatorCost {
   double flop = 0;   // of matrix products and attention; 0 for all others
 };
 
-// Observes the operators that this thread calls, by name. An operator that another one calls is
+// Observes the operators that this thread calls, by name; a linear layer in int8 is
+// kInt8Linear, whatever the operator is called. An operator that another one calls is
 // part of that one.
 class OperatorRecorder {
  public:

@@ -44,12 +44,12 @@ double best_seconds(int rounds, const Work& work) {
   return best;
 }
 
-// FLOP/s of a large product with a packed weight: what a step could reach at most.
-double measure_gemm_rate(at::ScalarType dtype) {
+// FLOP/s of a large product with a weight in this form: what a step could reach at most. An int8
+// layer's includes making its input int8 and its output numbers again.
+double measure_gemm_rate(at::ScalarType dtype, WeightForm form) {
   constexpr std::int64_t kRows = 2048, kInner = 1536, kColumns = 1536;
   const at::Tensor x = at::randn({kRows, kInner}).to(dtype);
-  const at::Tensor weight =
-      prepare_weight(at::randn({kColumns, kInner}).to(dtype), WeightForm::kPacked);
+  const at::Tensor weight = prepare_weight(at::randn({kColumns, kInner}).to(dtype), form);
   const double seconds =
       best_seconds(7, [&] { (void)linear(x, weight, std::nullopt, Activation::kNone); });
   return 2.0 * kRows * kInner * kColumns / seconds;
@@ -70,17 +70,43 @@ std::vector<double> run(const Bundle& model, const Plan& plan, Observer& observe
   return {steps.begin() + 1, steps.end()};
 }
 
-Json operators_to_json(const std::map<std::string, OperatorCost>& costs, double steps) {
+struct Rates {
+  double gemm = 0;  // FLOP/s
+  double int8 = 0;  // of linear layers in int8; 0 where there are none
+  double memory = 0;
+
+  [[nodiscard]] double of(std::string_view op) const { return op == kInt8Linear ? int8 : gemm; }
+};
+
+Rates measure_rates(at::ScalarType dtype, bool has_int8) {
+  return {.gemm = measure_gemm_rate(dtype, WeightForm::kPacked),
+          .int8 = has_int8 ? measure_gemm_rate(dtype, WeightForm::kInt8) : 0,
+          .memory = measure_bandwidth()};
+}
+
+// Sums over all operators of one step.
+struct StepSums {
+  double seconds = 0;
+  double flop = 0;
+  double seconds_at_rate = 0;  // if every product ran at its rate
+};
+
+Json operators_to_json(const std::map<std::string, OperatorCost>& costs, double steps,
+                       const Rates& rates, StepSums& sums) {
   std::vector<std::pair<std::string, OperatorCost>> sorted(costs.begin(), costs.end());
   std::sort(sorted.begin(), sorted.end(),
             [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
   Json list = Json::array();
   for (const auto& [name, cost] : sorted) {
+    sums.seconds += cost.seconds / steps;
+    sums.flop += cost.flop / steps;
+    sums.seconds_at_rate += cost.flop / steps / rates.of(name);
     list.push_back({{"name", name},
                     {"calls", static_cast<double>(cost.calls) / steps},
                     {"seconds", cost.seconds / steps},
                     {"bytes", cost.bytes / steps},
-                    {"flop", cost.flop / steps}});
+                    {"flop", cost.flop / steps},
+                    {"share_of_rate", cost.flop / cost.seconds / rates.of(name)}});
   }
   return list;
 }
@@ -106,37 +132,43 @@ Json profile(const Bundle& model, const Plan& plan, Observer& observer) {
   const auto steps = static_cast<double>(observed.size());
   double observed_sum = 0;
   for (const double seconds : observed) observed_sum += seconds;
-  const Json operators = operators_to_json(recorder.costs(), steps);
-  double in_operators = 0, flop = 0;
-  for (const Json& op : operators) {
-    in_operators += op.at("seconds").get<double>();
-    flop += op.at("flop").get<double>();
-  }
-  return {{"format_version", 1},
-          {"kind", "bwcache-gen profile"},
-          {"environment", environment_fingerprint(plan.model)},
-          {"bundle", {{"name", model.manifest().name}, {"sha256", model.manifest().hash}}},
-          {"plan", plan_to_json(plan, false)},
-          {"gemm_flop_per_second", measure_gemm_rate(model.dtype())},
-          {"bytes_per_second", measure_bandwidth()},
-          {"step_seconds", step_seconds},
-          {"step_flop", flop},
-          {"observed_step_seconds", observed_sum / steps},
-          {"between_operators_seconds", observed_sum / steps - in_operators},
-          {"operators", operators}};
+  const bool has_int8 = recorder.costs().contains(std::string(kInt8Linear));
+  const Rates rates = measure_rates(model.dtype(), has_int8);
+  StepSums sums;
+  const Json operators = operators_to_json(recorder.costs(), steps, rates, sums);
+  Json result = {{"format_version", 1},
+                 {"kind", "bwcache-gen profile"},
+                 {"environment", environment_fingerprint(plan.model)},
+                 {"bundle", {{"name", model.manifest().name}, {"sha256", model.manifest().hash}}},
+                 {"plan", plan_to_json(plan, false)},
+                 {"gemm_flop_per_second", rates.gemm},
+                 {"bytes_per_second", rates.memory},
+                 {"step_seconds", step_seconds},
+                 {"step_flop", sums.flop},
+                 {"step_share_of_rate", sums.seconds_at_rate / step_seconds},
+                 {"observed_step_seconds", observed_sum / steps},
+                 {"between_operators_seconds", observed_sum / steps - sums.seconds},
+                 {"operators", operators}};
+  if (has_int8) result["int8_flop_per_second"] = rates.int8;
+  return result;
 }
 
 std::string profile_table(const Json& result) {
   std::array<char, 240> line{};
   const auto number = [&](const char* key) { return result.at(key).get<double>(); };
-  const double gemm = number("gemm_flop_per_second"), memory = number("bytes_per_second");
+  const double memory = number("bytes_per_second");
+  std::string int8;
+  if (result.contains("int8_flop_per_second")) {
+    std::snprintf(line.data(), line.size(), " (int8: %.0f)", number("int8_flop_per_second") / 1e9);
+    int8 = line.data();
+  }
   const double step = number("step_seconds"), observed = number("observed_step_seconds");
   std::snprintf(
       line.data(), line.size(),
-      "one step: %.2f ms, %.2f GFLOP in products: %.0f %% of the measured %.0f GFLOP/s; memory "
+      "one step: %.2f ms, %.2f GFLOP in products: %.0f %% of the measured %.0f GFLOP/s%s; memory "
       "copies at %.1f GB/s\n",
-      1e3 * step, number("step_flop") / 1e9, 100 * number("step_flop") / step / gemm, gemm / 1e9,
-      memory / 1e9);
+      1e3 * step, number("step_flop") / 1e9, 100 * number("step_share_of_rate"),
+      number("gemm_flop_per_second") / 1e9, int8.c_str(), memory / 1e9);
   std::string table = line.data();
   table +=
       "operator                             calls       ms  share   GFLOP/s  of GEMM      GB/s  of "
@@ -147,8 +179,8 @@ std::string profile_table(const Json& result) {
     std::snprintf(line.data(), line.size(),
                   "%-36s %6.0f %8.3f %5.1f%% %9.1f %7.0f%% %9.1f %9.0f%%\n", name.c_str(),
                   op.at("calls").get<double>(), 1e3 * seconds, 100 * seconds / observed,
-                  flop / seconds / 1e9, 100 * flop / seconds / gemm, bytes / seconds / 1e9,
-                  100 * bytes / seconds / memory);
+                  flop / seconds / 1e9, 100 * op.at("share_of_rate").get<double>(),
+                  bytes / seconds / 1e9, 100 * bytes / seconds / memory);
     table += line.data();
   };
   for (const Json& op : result.at("operators")) add(op.at("name").get<std::string>(), op);
