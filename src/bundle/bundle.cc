@@ -1,5 +1,7 @@
 #include "bundle/bundle.h"
 
+#include <malloc.h>
+
 #include "base/check.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -35,7 +37,7 @@ std::shared_ptr<const Bundle> Bundle::load(Manifest manifest, const LoadOptions&
   bundle->dtype_ = options.dtype;
   const WeightSet weights = map_weights(parts);
   bundle->device_ = options.device;
-  DeviceCopies copies(options.device);
+  DeviceCopies copies(options.device, options.count_only);
   const Execution execution{
       .dtype = options.dtype, .rewrite = options.rewrite, .int8 = options.int8, .copies = &copies};
   if (options.with_denoiser) {
@@ -47,6 +49,9 @@ std::shared_ptr<const Bundle> Bundle::load(Manifest manifest, const LoadOptions&
   if (options.with_decoder && !parts.decoder.empty()) {
     bundle->video_decoder_ = std::make_unique<const VideoDecoder>(parts, execution, weights);
   }
+  bundle->weight_bytes_ = copies.bytes();
+  // What a conversion freed stays with the allocator otherwise: tens of MB for a wide model.
+  malloc_trim(0);
   return bundle;
 }
 

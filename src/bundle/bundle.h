@@ -13,6 +13,7 @@
 #include "bundle/text_encoder.h"
 #include "bundle/torchscript_denoiser.h"
 #include "bundle/video_decoder.h"
+#include "torchscript/device_copies.h"
 
 namespace bw {
 
@@ -25,6 +26,8 @@ struct LoadOptions {
   bool with_text_encoder = true;
   bool with_denoiser = true;
   bool with_decoder = true;
+  // Counts what the weights would need and prepares none; what is loaded must not run.
+  bool count_only = false;
 };
 
 // A loaded model. Immutable, so that several clips and threads may use it; on the CPU
@@ -43,6 +46,7 @@ class Bundle {
   [[nodiscard]] const Manifest& manifest() const { return manifest_; }
   [[nodiscard]] at::ScalarType dtype() const { return dtype_; }
   [[nodiscard]] c10::Device device() const { return device_; }
+  [[nodiscard]] const WeightBytes& weight_bytes() const { return weight_bytes_; }
   // Throws InternalError when it was left out at load.
   [[nodiscard]] const Denoiser& denoiser() const;
   // Null when the bundle has none, or it was left out.
@@ -55,6 +59,7 @@ class Bundle {
   Manifest manifest_;
   at::ScalarType dtype_ = at::kFloat;
   c10::Device device_ = c10::Device(c10::kCPU);
+  WeightBytes weight_bytes_;
   std::unique_ptr<const Denoiser> denoiser_;
   std::unique_ptr<const TextEncoder> text_encoder_;
   std::unique_ptr<const VideoDecoder> video_decoder_;

@@ -9,7 +9,7 @@
 #include "base/stopwatch.h"
 #include "cli/command.h"
 #include "run/attention_choice.h"
-#include "run/cache_setup.h"
+#include "run/memory.h"
 #include "run/progress.h"
 #include "run/resolve.h"
 #include "run/run_device.h"
@@ -23,18 +23,16 @@ struct GenerateOptions {
   bool cache_summary = false;
 };
 
-// The resolved plan, where each value came from, and what the cache will need.
+// The resolved plan, where each value came from, and what cache and model will need.
 void print_plan(const Plan& plan, const Manifest& manifest, bool as_json) {
-  const auto schedule = make_schedule(plan, plan_latent_shape(plan, manifest));
-  const CacheSetup setup = make_cache_setup(plan, manifest, *schedule);
-  const std::uint64_t bytes =
-      declared_cache_bytes(setup.policy->needs(), setup.guards, setup.layout);
+  const DeclaredMemory memory = declared_memory(plan, manifest, count_weights(plan, manifest));
   Json json = plan_to_json(plan, true);
   if (as_json) {
     Json sources = Json::object();
     for (const auto& [key, source] : plan.sources) sources[key] = source;
     json["sources"] = sources;
-    json["cache_bytes"] = bytes;
+    json["cache_bytes"] = memory.cache;
+    json["memory"] = to_json(memory);
     std::cout << json.dump(2) << '\n';
     return;
   }
@@ -43,7 +41,8 @@ void print_plan(const Plan& plan, const Manifest& manifest, bool as_json) {
     std::cout << key << ": " << value.dump()
               << (source == plan.sources.end() ? "" : "   (" + source->second + ")") << '\n';
   }
-  std::cout << "cache memory: " << format_bytes(bytes) << '\n';
+  std::cout << "cache memory: " << format_bytes(memory.cache) << '\n'
+            << "memory: declared " << to_text(memory) << '\n';
 }
 
 void note_preset(const Plan& plan, const Manifest& manifest, Observer& observer) {

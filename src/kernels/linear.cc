@@ -108,6 +108,19 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                                     is_plain ? "" : algorithm);
 }
 
+std::uint64_t prepared_bytes(const at::Tensor& weight, at::ScalarType dtype, WeightForm form) {
+  if (form == WeightForm::kStored) return 0;
+  const auto count = static_cast<std::uint64_t>(weight.numel());
+  const std::uint64_t whole = count * c10::elementSize(dtype);
+  if (weight.dim() == 4) {
+    return weight.is_contiguous(at::MemoryFormat::ChannelsLast) ? 0 : whole;
+  }
+  if (weight.dim() != 2) return 0;
+  // A scale and a zero point of 8 bytes each per output channel.
+  if (form == WeightForm::kInt8) return count + 16 * static_cast<std::uint64_t>(weight.size(0));
+  return can_pack(dtype) ? whole : 0;
+}
+
 at::Tensor prepare_weight(const at::Tensor& weight, WeightForm form) {
   const bool is_plain = weight.device().is_cpu() && weight.layout() == at::kStrided;
   if (form == WeightForm::kStored || !is_plain) return weight;

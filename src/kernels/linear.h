@@ -30,4 +30,9 @@ enum class WeightForm : std::int8_t {
 // kStored, and stays good for any convolution.
 [[nodiscard]] at::Tensor prepare_weight(const at::Tensor& weight, WeightForm form);
 
+// Bytes of what prepare_weight() makes of `weight` in another dtype on the CPU; 0 when it makes
+// nothing new. Looks at shape and strides alone.
+[[nodiscard]] std::uint64_t prepared_bytes(const at::Tensor& weight, at::ScalarType dtype,
+                                           WeightForm form);
+
 }  // namespace bw

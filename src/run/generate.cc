@@ -66,7 +66,7 @@ std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manif
 
 Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   const c10::InferenceMode inference;
-  Report report{plan, model.manifest().name, model.manifest().hash, {}, {}, {}, {}, 0, {}, {}};
+  Report report{plan, model.manifest().name, model.manifest().hash, {}, {}, {}, {}, {}, 0, {}, {}};
   const LatentShape shape = plan_latent_shape(plan, model.manifest());
   const auto schedule = make_schedule(plan, shape);
   const Stopwatch text_watch;
@@ -102,6 +102,7 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   report.timings.steps = clock.seconds();
   report.cache = cache.report();
   report.latents_hash = latents_hash(latents);
+  report.memory = declared_memory(plan, model.manifest(), model.weight_bytes());
   report.peak_memory_bytes = peak_memory_bytes();
   report.peak_device_bytes = peak_device_bytes(plan.model);
   return {latents, plan.clip.steps, std::move(report)};

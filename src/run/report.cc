@@ -17,7 +17,8 @@ Json bundle_to_json(const Report& report) {
 }
 
 Json memory_to_json(const Report& report) {
-  Json json = {{"peak_bytes", report.peak_memory_bytes}};
+  Json json = to_json(report.memory);
+  json["peak_bytes"] = report.peak_memory_bytes;
   if (report.peak_device_bytes) json["peak_device_bytes"] = *report.peak_device_bytes;
   return json;
 }

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "cache/cache_report.h"
+#include "run/memory.h"
 #include "run/plan.h"
 
 namespace bw {
@@ -47,6 +48,7 @@ struct Report {
   PromptReport prompt;
   Timings timings;
   CacheReport cache;
+  DeclaredMemory memory;
   std::uint64_t peak_memory_bytes = 0;
   std::optional<std::uint64_t> peak_device_bytes;  // of a run on a device other than the CPU
   OutputReport output;

@@ -27,9 +27,9 @@ class Binder {
         own += '.';
         bind(value.toModule(), own);
       } else if (value.isTensor() && value.toTensor().is_meta()) {
-        const at::Tensor found = weight(binding_.prefix + own, value.toTensor());
         const bool is_prepared = binding_.prepared.contains(own);
-        module.setattr(name, is_prepared ? prepare_weight(found, binding_.form) : found);
+        module.setattr(name, weight(binding_.prefix + own, value.toTensor(),
+                                    is_prepared ? binding_.form : WeightForm::kStored));
       } else if (value.isTensor() && binding_.copies != nullptr) {
         module.setattr(name, value.toTensor().to(binding_.copies->device()));
       }
@@ -44,7 +44,7 @@ class Binder {
 
  private:
   // Missing ones are collected, since they tend to come together.
-  at::Tensor weight(const std::string& name, const at::Tensor& wanted) {
+  at::Tensor weight(const std::string& name, const at::Tensor& wanted, WeightForm form) {
     const at::Tensor* found = weights_.find(name);
     if (found == nullptr) {
       note_missing(name);
@@ -58,8 +58,8 @@ class Binder {
               << wanted.sizes();
       throw InputError(message.str());
     }
-    if (binding_.copies != nullptr) return binding_.copies->get(*found, wanted.scalar_type());
-    return found->to(wanted.scalar_type());  // the same tensor when nothing changes
+    if (binding_.copies != nullptr) return binding_.copies->get(*found, wanted.scalar_type(), form);
+    return prepare_weight(found->to(wanted.scalar_type()), form);
   }
 
   void note_missing(const std::string& name) {

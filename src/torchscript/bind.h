@@ -24,10 +24,9 @@ struct WeightBinding {
 };
 
 // A copy of `code` whose parameters on the meta device are the tensors `prefix + path` of
-// `weights`: used where they are mapped when the dtype agrees, converted or copied to the device
-// otherwise. Other
-// parameters and all buffers stay what they are. Throws InputError naming archive, tensor, expected
-// and found.
+// `weights`: used where they are mapped when dtype and form agree; converted, prepared or copied
+// to the device otherwise. Other parameters and all buffers stay what they are. Throws InputError
+// naming archive, tensor, expected and found.
 [[nodiscard]] torch::jit::Module bind_weights(const torch::jit::Module& code,
                                               const WeightBinding& binding,
                                               const std::string& archive);

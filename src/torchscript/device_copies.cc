@@ -13,15 +13,33 @@ constexpr std::int64_t kStagingBytes = std::int64_t{32} << 20;
 
 }  // namespace
 
-at::Tensor DeviceCopies::get(const at::Tensor& mapped, at::ScalarType dtype) {
-  if (device_.is_cpu()) return mapped.to(dtype);
-  const auto key = std::pair(mapped.const_data_ptr(), dtype);
+at::Tensor DeviceCopies::get(const at::Tensor& mapped, at::ScalarType dtype, WeightForm form) {
+  if (read_.insert(mapped.const_data_ptr()).second) bytes_.stored += mapped.nbytes();
+  const bool is_mapped_form = device_.is_cpu() && form == WeightForm::kStored;
+  const auto key = std::tuple(mapped.const_data_ptr(), dtype, form);
   const auto found = copies_.find(key);
-  if (found != copies_.end() && found->second.sizes() == mapped.sizes()) return found->second;
-  // Converted there, where it costs nothing.
-  at::Tensor copy = (device_.is_cuda() ? upload(mapped) : mapped.to(device_)).to(dtype);
-  copies_.insert_or_assign(key, copy);
+  // A plain conversion stays with the module that it is for; nothing is gained by finding it again.
+  const bool is_known =
+      !is_mapped_form && found != copies_.end() && found->second.sizes() == mapped.sizes();
+  if (is_known) return found->second;
+  count_copy(mapped, dtype, form);
+  at::Tensor copy = mapped;
+  if (!count_only_) copy = prepare_weight(convert(mapped, dtype), form);
+  if (!is_mapped_form) copies_.insert_or_assign(key, copy);
   return copy;
+}
+
+void DeviceCopies::count_copy(const at::Tensor& mapped, at::ScalarType dtype, WeightForm form) {
+  const std::uint64_t prepared = device_.is_cuda() ? 0 : prepared_bytes(mapped, dtype, form);
+  const bool is_other = device_.is_cuda() || mapped.scalar_type() != dtype;
+  const std::uint64_t whole = static_cast<std::uint64_t>(mapped.numel()) * c10::elementSize(dtype);
+  bytes_.copies += prepared > 0 ? prepared : is_other ? whole : 0;
+}
+
+// Converted on the device, where it costs nothing.
+at::Tensor DeviceCopies::convert(const at::Tensor& mapped, at::ScalarType dtype) {
+  if (device_.is_cpu()) return mapped.to(dtype);
+  return (device_.is_cuda() ? upload(mapped) : mapped.to(device_)).to(dtype);
 }
 
 at::Tensor DeviceCopies::upload(const at::Tensor& mapped) {
