@@ -1,4 +1,3 @@
-#include "run/attention_choice.h"
 #include "run/tune.h"
 
 #include <CLI/CLI.hpp>
@@ -8,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/command.h"
+#include "run/attention_choice.h"
 #include "run/generate.h"
 #include "run/prompt_file.h"
 #include "run/resolve.h"

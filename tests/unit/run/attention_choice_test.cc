@@ -92,8 +92,8 @@ TEST_F(SettleAttention, GivenEmbeddingsAndSeveralKindsOfBlocks_AreMeasuredToo) {
   manifest_ = read_manifest(BW_TEST_DATA "/bundles/synthetic");
   const fs::path file = fs::path(::testing::TempDir()) / "attention_choice.safetensors";
   const std::vector<std::pair<std::string, at::Tensor>> embeds = {
-      {"prompt_embeds", seeded({1, 3, manifest_.text_dim}, 1)},
-      {"negative_prompt_embeds", seeded({1, 3, manifest_.text_dim}, 2)}};
+      {"prompt_embeds", seeded({1, manifest_.text_tokens, manifest_.text_dim}, 1)},
+      {"negative_prompt_embeds", seeded({1, manifest_.text_tokens, manifest_.text_dim}, 2)}};
   write_safetensors(file, embeds, {});
   Request request;
   request.add_config({{"prompt_embeds", file.string()}, {"attention", "auto"}, {"threads", 1}},

@@ -67,13 +67,16 @@ TEST(CountWeights, EveryForm_CountsWhatLoadingHolds) {
     EXPECT_EQ(counted.stored, loaded.stored) << form;
     EXPECT_EQ(counted.copies, loaded.copies) << form;
     copies.push_back(loaded.copies);
-    EXPECT_EQ(loaded.stored, 36158720U) << "the tensors of the weight file";
+    EXPECT_EQ(loaded.stored, 36158208U) << "the tensors of the weight file";
   }
   // bfloat16 as stored needs next to nothing; float32 converts all.
   EXPECT_LT(copies[0], 1U << 20);
-  EXPECT_GT(copies[2], 2U * 36000000U);
-  if (has_avx512_bf16()) EXPECT_GT(copies[1], 30U << 20);
-  if (copies.size() > 3 && has_avx512_bf16()) EXPECT_LT(copies[3], copies[1]);
+  EXPECT_GT(copies[2], 70000000U);
+  if (!has_avx512_bf16()) return;
+  EXPECT_GT(copies[1], 30U << 20);
+  if (copies.size() > 3) {
+    EXPECT_LT(copies[3], copies[1]);
+  }
 }
 
 }  // namespace
