@@ -24,15 +24,16 @@ struct Mode {
 const Json kStock32 = {{"dtype", "float32"}, {"no_rewrite", true}};
 const Json kStock16 = {{"dtype", "bfloat16"}, {"no_rewrite", true}};
 
-// bfloat16 has 8 bits: the stock graph itself is about 5e-2 from its float32 run here, so that
-// fused operators, which round less often, may be that far from it too.
+// About twice what was measured with AVX-512 (2.1e-6, 1.6e-6, 0.032, 0.034, 0.044, 0.047), float32
+// ten times: another processor sums in another order. bfloat16 rounds to 8 bits after every
+// operator of the stock graph, and in other places in the fused ones.
 const Mode kModes[] = {
-    {"float32", {{"dtype", "float32"}}, kStock32, 1e-4},
-    {"float32_plain_attention", {{"dtype", "float32"}, {"attention", "plain"}}, kStock32, 1e-4},
-    {"bfloat16", {{"dtype", "bfloat16"}}, kStock16, 0.1},
-    {"bfloat16_sdpa", {{"dtype", "bfloat16"}, {"attention", "sdpa"}}, kStock16, 0.1},
-    {"bfloat16_plain_attention", {{"dtype", "bfloat16"}, {"attention", "plain"}}, kStock16, 0.1},
-    {"int8", {{"dtype", "bfloat16"}, {"quantize", "int8"}}, kStock16, 0.2}};
+    {"float32", {{"dtype", "float32"}}, kStock32, 2e-5},
+    {"float32_plain_attention", {{"dtype", "float32"}, {"attention", "plain"}}, kStock32, 2e-5},
+    {"bfloat16", {{"dtype", "bfloat16"}}, kStock16, 0.07},
+    {"bfloat16_sdpa", {{"dtype", "bfloat16"}, {"attention", "sdpa"}}, kStock16, 0.07},
+    {"bfloat16_plain_attention", {{"dtype", "bfloat16"}, {"attention", "plain"}}, kStock16, 0.09},
+    {"int8", {{"dtype", "bfloat16"}, {"quantize", "int8"}}, kStock16, 0.1}};
 
 class Modes : public ::testing::TestWithParam<Mode> {
  protected:
