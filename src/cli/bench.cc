@@ -13,6 +13,7 @@
 #include "run/options.h"
 #include "run/profile.h"
 #include "run/prompt_file.h"
+#include "run/report_page.h"
 #include "run/resolve.h"
 
 namespace bw {
@@ -95,6 +96,10 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   setup.rows = options.rows;
   setup.latents = options.latents;
   if (!options.save.empty()) check_writable(options.save);
+  const auto page = requested_page(request);
+  if (page && options.profile) {
+    reject(request.origin("report"), "a page shows plans against each other; leave out --profile");
+  }
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(plan, manifest);
   settle_attention(*model, plan, request.origin("attention"), *observer);
@@ -105,7 +110,9 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
     return;
   }
   const std::vector<MeasuredRun> rows = bench(*model, setup, *observer);
-  print_result(options, talk, bench_summary(*model, setup, rows));
+  const Json result = bench_summary(*model, setup, rows);
+  print_result(options, talk, result);
+  if (page) write_page(*page, page_of({result, *page}), *observer);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "run/attention_choice.h"
 #include "run/memory.h"
 #include "run/progress.h"
+#include "run/report_page.h"
 #include "run/resolve.h"
 #include "run/run_device.h"
 
@@ -95,6 +96,8 @@ void run_generate(const GenerateOptions& options, const TalkOptions& talk) {
   report.timings.total += load_seconds;
   const Json json = report_to_json(report);
   if (plan.clip.output.report) write_file(*plan.clip.output.report, json.dump(1) + "\n");
+  if (const auto& page = plan.clip.output.page)
+    write_page(*page, page_of({json, plan.clip.output.report.value()}), *observer);
   if (options.cache_summary) std::cerr << cache_summary(report);
   std::cout << (talk.json ? json.dump(1) : report.output.path) << '\n';
   check_inert(report, *observer);

@@ -12,6 +12,7 @@
 #include "run/latents.h"
 #include "run/options.h"
 #include "run/prompt_reading.h"
+#include "run/report_page.h"
 #include "run/resolve.h"
 #include "run/run_record.h"
 
@@ -215,13 +216,48 @@ void inspect_prompt(const Request& request, bool as_json) {
 }
 
 struct InspectOptions {
-  std::string what;
+  std::vector<std::string> what;
+  std::string page;
   BundleChecks checks;
   RunFlags flags;
 };
 
+// --report: a page of one result, or of several runs side by side.
+void inspect_on_page(const InspectOptions& options, const TalkOptions& talk) {
+  if (options.flags.request().has("prompt")) {
+    throw UsageError("--report: shows reports and videos; leave out --prompt");
+  }
+  if (options.what.empty()) {
+    throw UsageError("--report: say of what: reports (.json) or videos");
+  }
+  if (options.checks.verify || options.checks.verbose) {
+    throw UsageError(std::string(options.checks.verify ? "--verify" : "--verbose") +
+                     ": works on a bundle; leave out --report");
+  }
+  if (talk.json) throw UsageError("--json: prints a result; leave out --report, which writes one");
+  check_page_path(options.page);
+  std::vector<PageSource> sources;
+  for (const std::string& file : options.what) {
+    if (fs::absolute(file).lexically_normal() == fs::absolute(options.page).lexically_normal())
+      throw UsageError("--report: is the same file as " + file + ", which is to be shown");
+    sources.push_back(read_page_source(file));
+  }
+  const auto observer = make_observer(talk.progress);
+  const Page page = sources.size() == 1 ? page_of(sources.front()) : page_of_set(sources);
+  write_page(options.page, page, *observer);
+  std::cout << options.page << '\n';
+}
+
 // Either a path or a prompt; what belongs to the other is refused, not ignored.
-void run_inspect(const InspectOptions& options, bool as_json) {
+void run_inspect(const InspectOptions& options, const TalkOptions& talk) {
+  if (!options.page.empty()) {
+    inspect_on_page(options, talk);
+    return;
+  }
+  if (options.what.size() > 1) {
+    throw UsageError("inspect: prints one at a time, got " + std::to_string(options.what.size()) +
+                     "; --report FILE.html sets several runs side by side");
+  }
   const Request request = options.flags.request();
   if (!request.has("prompt")) {
     if (options.what.empty()) {
@@ -234,16 +270,16 @@ void run_inspect(const InspectOptions& options, bool as_json) {
         reject(request.origin(key), "belongs to --prompt; a bundle is inspected by its folder");
       }
     }
-    inspect_path(options.what, options.checks, as_json);
+    inspect_path(options.what.front(), options.checks, talk.json);
     return;
   }
   if (!options.what.empty()) {
-    reject(request.origin("prompt"), "cannot be given together with '" + options.what +
+    reject(request.origin("prompt"), "cannot be given together with '" + options.what.front() +
                                          "'; --model names the bundle that reads the prompt");
   }
   if (options.checks.verify) throw UsageError("--verify: works on a bundle, not on a prompt");
   if (options.checks.verbose) throw UsageError("--verbose: works on a bundle, not on a prompt");
-  inspect_prompt(request, as_json);
+  inspect_prompt(request, talk.json);
 }
 
 }  // namespace
@@ -251,13 +287,17 @@ void run_inspect(const InspectOptions& options, bool as_json) {
 std::function<void()> add_inspect_command(CLI::App& app, TalkOptions& talk) {
   const auto options = std::make_shared<InspectOptions>();
   app.add_option("what", options->what,
-                 "bundle folder, report (.json), video or latents (.safetensors)");
+                 "bundle folder, report (.json), video or latents (.safetensors)")
+      ->type_name("FILE …");
+  app.add_option("--report", options->page,
+                 "write a page (.html) of a report, a video or a bench; of several reports or "
+                 "videos side by side");
   app.add_flag("--verbose", options->checks.verbose,
                "list the fused operators that the code of a bundle is rewritten to");
   app.add_flag("--verify", options->checks.verify,
                "check the sha256 of every file of a bundle, weights included");
   options->flags.add_to(app, concerns_prompts);
-  return [options, &talk] { run_inspect(*options, talk.json); };
+  return [options, &talk] { run_inspect(*options, talk); };
 }
 
 }  // namespace bw

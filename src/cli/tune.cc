@@ -10,6 +10,7 @@
 #include "run/attention_choice.h"
 #include "run/generate.h"
 #include "run/prompt_file.h"
+#include "run/report_page.h"
 #include "run/resolve.h"
 
 namespace bw {
@@ -80,12 +81,18 @@ void run_tune(const TuneOptions& options, const TalkOptions& talk) {
   for (const std::string& file : {options.save, options.config, options.rows}) {
     if (!file.empty()) check_writable(file);
   }
+  const auto page = requested_page(request);
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(setup.base, manifest);
   settle_attention(*model, setup.base, request.origin("attention"), *observer);
   const Json result = tune(*model, setup, *observer);
   if (!options.save.empty()) write_file(options.save, result.dump(1) + "\n");
   std::cout << (talk.json ? result.dump(1) + "\n" : tune_table(result));
+  if (page && !result.at("points").empty()) {
+    write_page(*page, page_of({result, *page}), *observer);
+  } else if (page) {
+    observer->note("no page: nothing was measured");
+  }
   if (!result.at("complete").get<bool>()) throw Interrupted("tuning was stopped");
   if (!setup.target.is_set()) return;
   const Json config = tuned_config(result);

@@ -30,6 +30,7 @@ Json output_to_json(const OutputPlan& output, bool paths) {
   if (!output.encoder_preset.empty()) json["encoder_preset"] = output.encoder_preset;
   json["metadata"] = output.metadata;
   if (paths && output.report) json["report"] = output.report->string();
+  if (paths && output.page) json["page"] = output.page->string();
   if (paths && output.latents) json["latents"] = output.latents->string();
   return json;
 }

@@ -55,7 +55,8 @@ struct OutputPlan {
   std::optional<int> crf;  // absent: the format's default
   std::string encoder_preset;
   bool metadata = true;
-  std::optional<std::filesystem::path> report;
+  std::optional<std::filesystem::path> report;  // JSON
+  std::optional<std::filesystem::path> page;    // HTML
   std::optional<std::filesystem::path> latents;
 };
 

@@ -16,6 +16,7 @@
 #include "output/frame_sink.h"
 #include "run/cache_setup.h"
 #include "run/options.h"
+#include "run/report_page.h"
 #include "run/run_device.h"
 #include "run/write_video.h"
 #include "schedule/scheduler.h"
@@ -205,7 +206,12 @@ OutputPlan resolve_output(const Request& request, Picker& pick) {
   fs::path beside = output.video;
   beside.replace_extension(".json");
   const std::string report = pick.text("report", beside.string(), "default");
-  if (report != "none") output.report = report;
+  if (is_page_path(report)) {
+    output.page = report;
+    output.report = beside;
+  } else if (report != "none") {
+    output.report = report;
+  }
   output.latents = request.path("save_latents");
   return output;
 }
@@ -215,6 +221,9 @@ void check_distinct(const OutputPlan& output) {
   const auto name = [](const fs::path& path) { return fs::absolute(path).lexically_normal(); };
   if (output.report && name(*output.report) == name(output.video)) {
     throw UsageError("--report: is the same file as --output, " + output.video.string());
+  }
+  if (output.page && output.latents && name(*output.page) == name(*output.latents)) {
+    throw UsageError("--save-latents: is the same file as --report, " + output.page->string());
   }
   if (!output.latents) return;
   if (name(*output.latents) == name(output.video)) {
@@ -284,6 +293,7 @@ void check_plan(const Plan& plan, const Manifest& manifest) {
   find_writer(output.video).check(output.video, format, encode_options(plan));
   check_distinct(output);
   if (output.report) check_writable(*output.report);
+  if (output.page) check_writable(*output.page);
   check_writable(latents_path(plan));
   const LatentShape shape = plan_latent_shape(plan, manifest);
   if (plan.clip.noise) (void)read_noise(*plan.clip.noise, shape);

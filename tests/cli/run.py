@@ -24,6 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pages import check_page
+
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / "data"
 Case = dict[str, Any]
@@ -117,6 +119,8 @@ def check(case: Case, result: subprocess.CompletedProcess[str], folder: Path) ->
     for name in case.get("makes", []):
         if not (folder / name).is_file() or (folder / name).stat().st_size == 0:
             problems.append(f"did not make {name}")
+    for name, patterns in case.get("pages", {}).items():
+        problems += check_page(folder / name, patterns)
     problems += [f"made {name}" for name in case.get("lacks", []) if (folder / name).exists()]
     if case.get("exit", 0) not in (0, 6, 130) and not case.get("leaves"):
         left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

@@ -21,8 +21,9 @@ ALLOWED = {
     "cache": {"torchscript", "kernels", "base"},
     "output": {"torchscript", "kernels", "base"},
     "quality": {"torchscript", "kernels", "base"},
-    "run": {"bundle", "schedule", "cache", "output", "quality", "torchscript", "kernels", "base"},
-    "cli": {"run", "bundle", "schedule", "cache", "output", "quality", "torchscript", "kernels", "base"},
+    "page": {"base"},
+    "run": {"bundle", "schedule", "cache", "output", "quality", "page", "torchscript", "kernels", "base"},
+    "cli": {"run", "bundle", "schedule", "cache", "output", "quality", "page", "torchscript", "kernels", "base"},
 }
 EXTRA_INCLUDES = {("cache", "bundle/denoiser.h")}  # the seam between a model and the cache
 # Written in pieces, so that this file does not find itself.
