@@ -11,7 +11,9 @@
 #include "cli/command.h"
 #include "cli/compare_output.h"
 #include "quality/junit.h"
+#include "run/compare_page.h"
 #include "run/comparison.h"
+#include "run/report_page.h"
 
 namespace bw {
 namespace {
@@ -35,6 +37,7 @@ struct CompareOptions {
   std::string gate_file;
   std::string gate_over = "clip";
   std::string junit;
+  std::string page;
 };
 
 std::vector<MetricInfo> choose_metrics(const std::vector<std::string>& names) {
@@ -199,6 +202,15 @@ void check_assets(const std::vector<MetricInfo>& chosen) {
   }
 }
 
+// A page shows frames, of one pair.
+void check_page(const CompareOptions& options) {
+  check_page_path(options.page);
+  const bool is_video = !std::filesystem::is_directory(options.reference) &&
+                        std::filesystem::path(options.reference).extension() != ".safetensors";
+  if (is_video) return;
+  throw UsageError("--report: shows two videos; compare folders and latents without it");
+}
+
 void run_compare(const CompareOptions& options, bool as_json) {
   const std::vector<MetricInfo> chosen = choose_metrics(options.metrics);
   Outcome outcome;
@@ -208,11 +220,18 @@ void run_compare(const CompareOptions& options, bool as_json) {
   add_gated_metrics(gated, outcome.gates);
   check_assets(chosen);
   check_assets(gated);
+  if (!options.page.empty()) check_page(options);
   const std::vector<ClipPair> pairs = pair_clips(options.reference, options.video);
   outcome.is_set = std::filesystem::is_directory(options.reference);
   for (const ClipPair& pair : pairs) outcome.clips.push_back(compare_pair(pair, chosen, gated));
   outcome.judged = judge(outcome.clips, outcome.gates, options.gate_over == "set");
   outcome.speed = denoising(pairs);
+  if (!options.page.empty()) {
+    const auto speedup =
+        outcome.speed ? std::optional(outcome.speed->before / outcome.speed->after) : std::nullopt;
+    write_compare_page(options.page, {options.reference, options.video,
+                                      outcome.clips.front().metrics, speedup});
+  }
   if (!options.junit.empty()) {
     write_file(options.junit, junit_xml("bwcache-gen compare", outcome.gates, outcome.judged));
   }
@@ -244,6 +263,8 @@ std::function<void()> add_compare_command(CLI::App& app, TalkOptions& talk) {
                  "clip: every clip must hold the gates; set: the means of the clips must")
       ->check(CLI::IsMember({"clip", "set"}))
       ->group("Gates");
+  app.add_option("--report", options->page,
+                 "write a page (.html): every frame's quality, frames of both, their difference");
   app.add_option("--junit", options->junit, "write the gates as JUnit XML to this file")
       ->group("Gates");
   return [options, &talk] { run_compare(*options, talk.json); };
