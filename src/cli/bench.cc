@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "run/attention_choice.h"
+#include "run/bench_gates.h"
 #include "run/bench_summary.h"
 #include "run/generate.h"
 #include "run/options.h"
@@ -28,6 +29,8 @@ struct BenchOptions {
   std::string rows;
   std::string latents;
   std::string save;
+  std::string baseline;
+  std::string limits;
   bool profile = false;
   int warmup = 1;
   int repeat = 5;
@@ -74,6 +77,32 @@ void print_result(const BenchOptions& options, const TalkOptions& talk, const Js
   std::cout << (talk.json ? result.dump(1) + "\n" : table(result));
 }
 
+// Exit code 6 with a line per limit, or value of the baseline, that does not hold.
+void check_gates(const BenchOptions& options, const Json& result, const std::optional<Json>& limits,
+                 const std::optional<Json>& baseline, Observer& observer) {
+  std::vector<std::string> violations;
+  if (limits) violations = check_limits(result, *limits, Origin::file(options.limits + ": "));
+  if (baseline) {
+    const BaselineResult compared =
+        check_baseline(result, *baseline, {}, Origin::file(options.baseline + ": "));
+    if (!compared.same_machine) {
+      observer.note(
+          "the baseline comes from another machine, program or thread count: speed-ups "
+          "are compared, seconds and resident memory are not");
+    }
+    violations.insert(violations.end(), compared.violations.begin(), compared.violations.end());
+  }
+  if (violations.empty()) return;
+  std::string text = std::to_string(violations.size()) +
+                     (violations.size() == 1 ? " limit does not hold" : " limits do not hold");
+  for (const std::string& line : violations) text += "\n  " + line;
+  throw GateError(text);
+}
+
+std::optional<Json> read_optional(const std::string& file) {
+  return file.empty() ? std::nullopt : std::optional(read_json_file(file));
+}
+
 void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   Request request = options.flags.request();
   BenchSetup setup;
@@ -100,6 +129,8 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   if (page && options.profile) {
     reject(request.origin("report"), "a page shows plans against each other; leave out --profile");
   }
+  const std::optional<Json> limits = read_optional(options.limits);
+  const std::optional<Json> baseline = read_optional(options.baseline);
   const auto observer = make_observer(talk.progress);
   const auto model = load_model(plan, manifest);
   settle_attention(*model, plan, request.origin("attention"), *observer);
@@ -113,6 +144,7 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
   const Json result = bench_summary(*model, setup, rows);
   print_result(options, talk, result);
   if (page) write_page(*page, page_of({result, *page}), *observer);
+  check_gates(options, result, limits, baseline, *observer);
 }
 
 }  // namespace
@@ -137,6 +169,12 @@ std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
   app.add_option("--keep-latents", options->latents,
                  "folder for the final latents of every plan; a reference found there is not run")
       ->group("Bench");
+  app.add_option("--baseline", options->baseline,
+                 "an earlier --save of the same plans: exit with 6 when it was faster or better")
+      ->group("Bench");
+  app.add_option("--limits", options->limits,
+                 "JSON file with limits per plan: exit with 6 when one does not hold")
+      ->group("Bench");
   app.add_option("--warmup", options->warmup, "rounds that are not counted")
       ->capture_default_str()
       ->check(CLI::Range(0, 1000))
@@ -151,6 +189,8 @@ std::function<void()> add_bench_command(CLI::App& app, TalkOptions& talk) {
       ->excludes("--arms")
       ->excludes("--prompts")
       ->excludes("--seeds")
+      ->excludes("--baseline")
+      ->excludes("--limits")
       ->excludes("--rows")
       ->excludes("--keep-latents")
       ->excludes("--warmup")

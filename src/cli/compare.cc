@@ -229,8 +229,8 @@ void run_compare(const CompareOptions& options, bool as_json) {
   if (!options.page.empty()) {
     const auto speedup =
         outcome.speed ? std::optional(outcome.speed->before / outcome.speed->after) : std::nullopt;
-    write_compare_page(options.page, {options.reference, options.video,
-                                      outcome.clips.front().metrics, speedup});
+    write_compare_page(options.page,
+                       {options.reference, options.video, outcome.clips.front().metrics, speedup});
   }
   if (!options.junit.empty()) {
     write_file(options.junit, junit_xml("bwcache-gen compare", outcome.gates, outcome.judged));

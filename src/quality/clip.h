@@ -10,7 +10,7 @@
 
 namespace bw {
 
-struct ClipSize {
+struct ClipShape {
   ClipKind kind = ClipKind::kFrames;
   std::int64_t frames = 0;
   std::int64_t width = 0;
@@ -19,9 +19,9 @@ struct ClipSize {
 };
 
 // Throws InternalError when the tensor is neither uint8 [n,H,W,3] nor f32 [1,C,F,H,W] on the CPU.
-[[nodiscard]] ClipSize clip_size(const at::Tensor& clip);
+[[nodiscard]] ClipShape clip_shape(const at::Tensor& clip);
 
 // "17 frames of 128x128", "5 latent frames of 32x32 with 16 channels"
-[[nodiscard]] std::string describe(const ClipSize& size);
+[[nodiscard]] std::string describe(const ClipShape& size);
 
 }  // namespace bw

@@ -23,7 +23,7 @@ std::string names_for(ClipKind kind) {
   return names;
 }
 
-void check_applies(const MetricInfo& metric, const ClipSize& size) {
+void check_applies(const MetricInfo& metric, const ClipShape& size) {
   const std::string name(metric.name);
   if (metric.kind != size.kind) {
     throw InputError(name + " measures " + std::string(to_string(metric.kind)) +
@@ -40,7 +40,7 @@ void check_applies(const MetricInfo& metric, const ClipSize& size) {
   }
 }
 
-std::size_t num_values(const MetricInfo& metric, const ClipSize& size) {
+std::size_t num_values(const MetricInfo& metric, const ClipShape& size) {
   if (metric.value_of == ValueOf::kClip) return 1;
   const std::int64_t fewer = metric.value_of == ValueOf::kTransition ? 1 : 0;
   return static_cast<std::size_t>(size.frames - fewer);
@@ -54,7 +54,7 @@ void check_finite(const at::Tensor& latents, const char* which) {
 
 }  // namespace
 
-ClipSize clip_size(const at::Tensor& clip) {
+ClipShape clip_shape(const at::Tensor& clip) {
   BW_CHECK(clip.defined() && clip.is_cpu(), "a clip must be on the CPU");
   if (clip.dim() == 5) {
     BW_CHECK(clip.size(0) == 1 && clip.scalar_type() == at::kFloat,
@@ -66,7 +66,7 @@ ClipSize clip_size(const at::Tensor& clip) {
   return {ClipKind::kFrames, clip.size(0), clip.size(2), clip.size(1), 3};
 }
 
-std::string describe(const ClipSize& size) {
+std::string describe(const ClipShape& size) {
   const bool latents = size.kind == ClipKind::kLatents;
   std::string text = std::to_string(size.frames);
   text += latents ? " latent frames of " : " frames of ";
@@ -99,8 +99,8 @@ MetricResult summarize(const MetricInfo& metric, std::vector<double> values) {
 
 std::vector<MetricResult> compare(const at::Tensor& video, const at::Tensor& reference,
                                   std::span<const MetricInfo> metrics) {
-  const ClipSize size = clip_size(video);
-  const ClipSize wanted = clip_size(reference);
+  const ClipShape size = clip_shape(video);
+  const ClipShape wanted = clip_shape(reference);
   if (video.sizes() != reference.sizes()) {
     throw InputError("the videos cannot be compared frame by frame: " + describe(size) +
                      " against " + describe(wanted));

@@ -21,10 +21,9 @@ std::string junit_xml(const std::string& suite, std::span<const Gate> gates,
       JunitCase& row = all.cases.emplace_back();
       row.group = judged.clip;
       row.name = describe(gate);
-      const auto violation =
-          std::ranges::find_if(judged.violations, [&](const GateViolation& candidate) {
-            return is_same(candidate.gate, gate);
-          });
+      const auto violation = std::ranges::find_if(
+          judged.violations,
+          [&](const GateViolation& candidate) { return is_same(candidate.gate, gate); });
       if (violation != judged.violations.end()) row.failure = violation->message;
     }
   }

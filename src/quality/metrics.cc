@@ -33,7 +33,7 @@ const MetricInfo& find_metric(std::string_view name, const Origin& origin) {
 }
 
 std::vector<MetricInfo> usual_metrics(const at::Tensor& clip) {
-  const ClipSize size = clip_size(clip);
+  const ClipShape size = clip_shape(clip);
   std::vector<MetricInfo> usual;
   for (const MetricInfo& metric : metrics()) {
     const bool fits =

@@ -14,7 +14,9 @@ std::string quality_figures(const ComparedVideos& compared) {
   std::string content;
   Table table{{"metric", "mean", "worst", "worst frame"}, {}};
   for (const MetricResult& result : compared.results) {
-    content += frame_quality_figure(quality_of(result, compared.video.filename().string()));
+    if (result.value_of != ValueOf::kClip) {
+      content += frame_quality_figure(quality_of(result, compared.video.filename().string()));
+    }
     table.rows.push_back({result.name, number_text(result.mean) + " " + result.unit,
                           number_text(result.worst), std::to_string(result.worst_frame)});
   }

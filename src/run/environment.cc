@@ -88,6 +88,7 @@ Json numeric_fingerprint(const ModelPlan& plan) {
           {"dtype", plan.dtype},
           {"quantize", plan.quantize},
           {"rewrite", plan.rewrite},
+          {"attention", plan.attention},
           {"deterministic", plan.deterministic}};
 }
 

@@ -130,20 +130,17 @@ RunPictures run_pictures(const RunFigures& run, const fs::path& file) {
 
 FrameQuality quality_of(const MetricResult& result, const std::string& clip) {
   const std::string direction = direction_of(find_metric(result.name, Origin::file("metric")));
-  return {result.name, result.unit, direction, {{clip, result.per_frame}}};
+  return {result.name, result.unit, direction, {{clip, result.values}}};
 }
 
 std::vector<FrameQuality> measure_frames(const fs::path& video, const fs::path& reference,
                                          const std::string& clip) {
   const Video measured = read_video(video);
-  std::vector<MetricInfo> usable;
-  for (const MetricInfo& metric : metrics()) {
-    if (std::min(measured.info.width, measured.info.height) >= metric.min_side)
-      usable.push_back(metric);
-  }
+  const std::vector<MetricInfo> usual = usual_metrics(measured.frames);
   std::vector<FrameQuality> qualities;
-  for (const MetricResult& result : compare(measured.frames, read_video(reference).frames, usable))
-    qualities.push_back(quality_of(result, clip));
+  for (const MetricResult& result : compare(measured.frames, read_video(reference).frames, usual)) {
+    if (result.value_of != ValueOf::kClip) qualities.push_back(quality_of(result, clip));
+  }
   return qualities;
 }
 

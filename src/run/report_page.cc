@@ -1,5 +1,6 @@
 #include "run/report_page.h"
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "run/page_parts.h"
@@ -50,14 +51,21 @@ std::string index_key(std::size_t i) {
 }
 
 std::string direction_of(const MetricInfo& metric) {
-  return metric.higher_is_better ? "higher is closer" : "lower is closer";
+  switch (metric.better) {
+    case Better::kHigher:
+      return "higher is closer";
+    case Better::kLower:
+      return "lower is closer";
+    case Better::kNearestOne:
+      return "1 is closest";
+  }
+  BW_CHECK(false, "unknown direction");
 }
 
 void mark_front(ParetoPlot& plot, const MetricInfo& metric) {
   std::vector<TradeOff> trade_offs;
   for (const ParetoPoint& point : plot.points) {
-    const double loss = metric.higher_is_better ? -point.quality : point.quality;
-    trade_offs.push_back({-point.speedup, loss});
+    trade_offs.push_back({-point.speedup, badness(metric.better, point.quality)});
   }
   const std::vector<std::size_t> layers = pareto_layers(trade_offs);
   for (std::size_t i = 0; i < layers.size(); ++i) plot.points[i].front = layers[i] == 0;

@@ -9,7 +9,7 @@
 namespace bw {
 namespace {
 
-constexpr c10::Device kCpu(c10::kCPU);
+const c10::Device kCpu(c10::kCPU);
 
 TEST(DeviceCopies, StoredForm_IsTheMappedTensor) {
   DeviceCopies copies(kCpu);
