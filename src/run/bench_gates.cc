@@ -65,9 +65,9 @@ void check_arm(const Json& arm, const Json& limits, const Origin& origin,
     const double got = numbers.at(path).get<double>();
     const bool holds = (!low || got >= *low) && (!high || got <= *high);
     if (holds) continue;
-    violations.push_back(name + ": " + path + " is " + text_of(got) + ", the limit is " +
-                         (low && !(got >= *low) ? "at least " + text_of(*low)
-                                                : "at most " + text_of(*high)));
+    violations.push_back(
+        name + ": " + path + " is " + text_of(got) + ", the limit is " +
+        (low && !(got >= *low) ? "at least " + text_of(*low) : "at most " + text_of(*high)));
   }
 }
 
@@ -95,10 +95,12 @@ class ArmComparison {
       : now_(now), before_(before), violations_(violations) {}
 
   void at_most(const char* pointer, double factor, double slack, const std::string& allowed) {
-    compare(pointer, [&](double got, double was) { return got <= was * factor + slack; }, allowed);
+    compare(
+        pointer, [&](double got, double was) { return got <= was * factor + slack; }, allowed);
   }
   void at_least(const char* pointer, double factor, double slack, const std::string& allowed) {
-    compare(pointer, [&](double got, double was) { return got >= was * factor - slack; }, allowed);
+    compare(
+        pointer, [&](double got, double was) { return got >= was * factor - slack; }, allowed);
   }
 
  private:

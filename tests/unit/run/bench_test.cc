@@ -131,7 +131,7 @@ TEST_F(Bench, Reference_IsTakenFromKeptLatents) {
 
 TEST_F(Bench, TwoArmsOfOneName_AreRefused) {
   setup_.arms[1].name = "base";
-  EXPECT_THROW((void)run(), UsageError);
+  EXPECT_THROW(check_one_model(setup_), UsageError);
 }
 
 }  // namespace
