@@ -32,6 +32,8 @@ find_package_handle_standard_args(LibTorch
 if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
   add_library(LibTorch::torch INTERFACE IMPORTED)
   # -idirafter: torch carries its own fmt/, which must not shadow the system's.
+  # NDEBUG: without it classes of torch's headers (RecordFunction) have members that the library's lack.
+  target_compile_definitions(LibTorch::torch INTERFACE $<$<CONFIG:Debug>:NDEBUG>)
   # -fopenmp: without it at::parallel_for, a template in a header, compiles to a plain loop.
   target_compile_options(LibTorch::torch INTERFACE
     -fopenmp
