@@ -33,8 +33,10 @@ std::vector<RegressCase> read_cases(const std::vector<std::string>& files) {
     const std::string& name = cases.back().name;
     const auto first = std::ranges::find(cases, name, &RegressCase::name);
     if (first + 1 != cases.end()) {
-      throw InputError(file + ": name: '" + name + "' is the name of " + first->file.string() +
-                       " too; every case needs its own");
+      std::string message = file;
+      message.append(": name: '").append(name).append("' is the name of ");
+      message.append(first->file.string()).append(" too; every case needs its own");
+      throw InputError(message);
     }
   }
   return cases;

@@ -108,7 +108,8 @@ void TuneSearch::race() {
   const std::vector<std::size_t> sizes = rounds();
   std::vector<TradeOff> forecasts;
   for (const TunePoint& point : points_) {
-    forecasts.push_back({1 / point.forecast.speedup, point.forecast.error});
+    // Not by time, which differs from run to run: a tuning that goes on must come to the same runs.
+    forecasts.push_back({point.forecast.computed_fraction, point.forecast.error});
   }
   std::vector<std::size_t> alive = choose_by_layer(forecasts, first_round_size(sizes));
   std::size_t before = 0;
