@@ -17,7 +17,9 @@ std::string value_text(const Json& value) {
 
 void add_values(Table& table, const Json& values, const Json& sources, const std::string& prefix) {
   for (const auto& [key, value] : values.items()) {
-    const std::string path = prefix.empty() ? key : prefix + "." + key;
+    std::string path = prefix;
+    if (!path.empty()) path += ".";
+    path += key;
     if (value.is_object() && !value.empty()) {
       add_values(table, value, sources, path);
       continue;

@@ -114,7 +114,7 @@ std::vector<AttentionCall> attention_of_first_evaluation(const Bundle& model, co
 
 std::string obstacle_of(AttentionForm form, const std::vector<AttentionCall>& calls) {
   for (const AttentionCall& call : calls) {
-    const std::string obstacle = attention_obstacle(form, call.q, call.k, call.v);
+    std::string obstacle = attention_obstacle(form, call.q, call.k, call.v);
     if (!obstacle.empty()) return obstacle;
   }
   return {};

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "run/regress_reference.h"
@@ -19,12 +20,20 @@ std::string text_of(double value) {
   return text.data();
 }
 
+std::string quoted(const std::string& name) {
+  std::string text = "'";
+  return text.append(name).append("'");
+}
+
 // Every number of an arm by its path.
 void add_numbers(const Json& json, const std::string& path, Json& numbers) {
   if (json.is_number()) numbers[path] = json;
   if (!json.is_object()) return;
   for (const auto& [key, value] : json.items()) {
-    add_numbers(value, path.empty() ? key : path + "." + key, numbers);
+    std::string place = path;
+    if (!place.empty()) place += ".";
+    place += key;
+    add_numbers(value, place, numbers);
   }
 }
 
@@ -54,8 +63,10 @@ void check_arm(const Json& arm, const Json& limits, const Origin& origin,
   JsonObject by_path(limits, origin);
   for (const auto& [path, value] : limits.items()) {
     if (!numbers.contains(path)) {
-      reject(origin, "'" + path + "' is no number of the arm '" + name + "'" +
-                         known_names_hint(path, keys_of(numbers)));
+      reject(origin, quoted(path)
+                         .append(" is no number of the arm ")
+                         .append(quoted(name))
+                         .append(known_names_hint(path, keys_of(numbers))));
     }
     JsonObject limit(value, origin.at(path));
     const std::optional<double> low = limit_of(limit, "min");
@@ -65,9 +76,11 @@ void check_arm(const Json& arm, const Json& limits, const Origin& origin,
     const double got = numbers.at(path).get<double>();
     const bool holds = (!low || got >= *low) && (!high || got <= *high);
     if (holds) continue;
-    violations.push_back(
-        name + ": " + path + " is " + text_of(got) + ", the limit is " +
-        (low && !(got >= *low) ? "at least " + text_of(*low) : "at most " + text_of(*high)));
+    const bool is_low = low && !(got >= *low);
+    std::string text = name;
+    text.append(": ").append(path).append(" is ").append(text_of(got)).append(", the limit is ");
+    text.append(is_low ? "at least " : "at most ").append(text_of(is_low ? *low : *high));
+    violations.push_back(std::move(text));
   }
 }
 
@@ -109,9 +122,10 @@ class ArmComparison {
     const double got = number_at(now_, pointer);
     const double was = number_at(before_, pointer);
     if (holds(got, was)) return;
-    violations_.push_back(now_.at("name").get<std::string>() + ": " + (pointer + 1) + " is " +
-                          text_of(got) + ", it was " + text_of(was) + " (allowed: " + allowed +
-                          ")");
+    std::string text = now_.at("name").get<std::string>();
+    text.append(": ").append(pointer + 1).append(" is ").append(text_of(got));
+    text.append(", it was ").append(text_of(was)).append(" (allowed: ").append(allowed).append(")");
+    violations_.push_back(std::move(text));
   }
 
   const Json& now_;
@@ -150,11 +164,12 @@ void check_same_work(const Json& summary, const Json& baseline, const Origin& or
     const std::string name = before.at("name").get<std::string>();
     const Json* now = find_arm(summary, name);
     if (now == nullptr) {
-      differences.push_back("the arm '" + name + "' is missing");
+      differences.push_back(std::string("the arm ").append(quoted(name)).append(" is missing"));
       continue;
     }
     for (const std::string& difference : plan_differences(before.at("plan"), now->at("plan"))) {
-      differences.push_back("arm '" + name + "': " + difference);
+      std::string text = "arm ";
+      differences.push_back(text.append(quoted(name)).append(": ").append(difference));
     }
   }
   if (differences.empty()) return;
@@ -171,7 +186,7 @@ std::vector<std::string> check_limits(const Json& summary, const Json& limits,
   JsonObject by_arm(limits, origin);
   for (const auto& [name, value] : limits.items()) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      reject(origin, "'" + name + "' is no arm" + known_names_hint(name, names));
+      reject(origin, quoted(name).append(" is no arm").append(known_names_hint(name, names)));
     }
     if (!value.is_object()) {
       reject(origin.at(name), "must be an object, got " + json_type_name(value));

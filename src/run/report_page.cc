@@ -82,7 +82,7 @@ void check_page_path(const std::filesystem::path& path) {
 }
 
 std::optional<std::filesystem::path> requested_page(const Request& request) {
-  const auto path = request.path("report");
+  auto path = request.path("report");
   if (!path) return std::nullopt;
   const bool is_flag = request.origin("report").kind == Origin::Kind::kFlag;
   if (!is_flag && !is_page_path(*path)) return std::nullopt;

@@ -55,7 +55,7 @@ class Picker {
 // Whether the form fits the model's shapes is known once it is loaded (attention_choice.h).
 std::string resolve_attention(const Request& request, const ModelPlan& model, at::ScalarType dtype,
                               Picker& pick) {
-  const std::string asked = pick.text("attention", "rule", "default");
+  std::string asked = pick.text("attention", "rule", "default");
   if (asked == "rule") return asked;
   const Origin origin = request.origin("attention");
   if (!model.rewrite) reject(origin, "needs the fused operators; leave --no-rewrite out");
