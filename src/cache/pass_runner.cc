@@ -191,13 +191,7 @@ void PassRunner::keep_early(const Hidden& now) {
   for (std::size_t i = 0; i < lane_.size(); ++i) {
     if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
     const CacheKey signal = key(Slot::kSignal, lane_[i], {parts_.needs.middle.first, 0});
-    if (!parts_.lifetimes.readable_after(signal, context_.index)) continue;
-    parts_.history.make_room(signal, 1);
-    Hidden rows = rows_of(now, i, lane_.size());
-    if (!probes_whole_lane()) {
-      for (at::Tensor& tensor : rows) tensor = tensor.clone();
-    }
-    parts_.history.push(signal, {context_.step, std::move(rows)});
+    keep_signal(signal, rows_of(now, i, lane_.size()));
   }
   parts_.clocks.indicator_seconds += watch.seconds();
 }
@@ -305,6 +299,15 @@ bool PassRunner::probes_whole_lane() const {
                      [&](Branch branch) { return parts_.needs.signal.branches[index_of(branch)]; });
 }
 
+void PassRunner::keep_signal(const CacheKey& signal, Hidden rows) {
+  if (!parts_.lifetimes.readable_after(signal, context_.index)) return;
+  parts_.history.make_room(signal, 1);
+  if (!probes_whole_lane()) {
+    for (at::Tensor& tensor : rows) tensor = tensor.clone();
+  }
+  parts_.history.push(signal, {context_.step, std::move(rows)});
+}
+
 void PassRunner::measure_block(std::size_t block, const Hidden& now) {
   const Stopwatch watch;
   for (std::size_t i = 0; i < lane_.size(); ++i) {
@@ -323,12 +326,7 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
     if (parts_.needs.signal.motion) {
       queues_[i].compare_frames(rows.front(), parts_.frames, parts_.distances);
     }
-    if (!parts_.lifetimes.readable_after(signal, context_.index)) continue;
-    parts_.history.make_room(signal, 1);
-    if (!probes_whole_lane()) {
-      for (at::Tensor& tensor : rows) tensor = tensor.clone();
-    }
-    parts_.history.push(signal, {context_.step, std::move(rows)});
+    keep_signal(signal, std::move(rows));
   }
   parts_.clocks.indicator_seconds += watch.seconds();
 }

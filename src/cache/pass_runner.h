@@ -84,6 +84,8 @@ class PassRunner {
   [[nodiscard]] Hidden early_tensors(Pass& pass, const Hidden& stack_input, const Hidden& hidden);
   void compare_early(const Hidden& now);
   void keep_early(const Hidden& now);
+  // Becomes what the next evaluation compares with.
+  void keep_signal(const CacheKey& signal, Hidden rows);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);
   [[nodiscard]] Hidden run_whole_block(Pass& pass, std::size_t block, const Hidden& input);
   // Block by stages: computes and keeps, or rebuilds, the output of each.

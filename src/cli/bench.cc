@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/violations.h"
 #include "cli/command.h"
 #include "run/attention_choice.h"
 #include "run/bench_gates.h"
@@ -92,11 +93,7 @@ void check_gates(const BenchOptions& options, const Json& result, const std::opt
     }
     violations.insert(violations.end(), compared.violations.begin(), compared.violations.end());
   }
-  if (violations.empty()) return;
-  std::string text = std::to_string(violations.size()) +
-                     (violations.size() == 1 ? " limit does not hold" : " limits do not hold");
-  for (const std::string& line : violations) text += "\n  " + line;
-  throw GateError(text);
+  if (!violations.empty()) throw violated("limit", violations);
 }
 
 std::optional<Json> read_optional(const std::string& file) {

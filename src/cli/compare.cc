@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/violations.h"
 #include "cli/command.h"
 #include "cli/compare_output.h"
 #include "quality/junit.h"
@@ -188,11 +189,7 @@ void throw_violations(const std::vector<JudgedClip>& judged) {
   for (const JudgedClip& clip : judged) {
     for (const GateViolation& violation : clip.violations) lines.push_back(violation.message);
   }
-  if (lines.empty()) return;
-  std::string text = std::to_string(lines.size());
-  text += lines.size() == 1 ? " gate does not hold" : " gates do not hold";
-  for (const std::string& line : lines) text += "\n  " + line;
-  throw GateError(text);
+  if (!lines.empty()) throw violated("gate", lines);
 }
 
 // Before any video is read.

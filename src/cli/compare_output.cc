@@ -1,17 +1,13 @@
 #include "cli/compare_output.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
+
+#include "base/text.h"
 
 namespace bw {
 namespace {
 
-std::string number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
-}
+std::string number(double value) { return significant(value, 4); }
 
 // Where the worst value is: "frame 5", "frames 5-6", "" for a value of the whole clip.
 std::string place(const MetricResult& result) {

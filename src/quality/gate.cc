@@ -1,30 +1,18 @@
 #include "quality/gate.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace bw {
 namespace {
 
-std::string number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.6g", value);
-  return text.data();
-}
+std::string number(double value) { return significant(value, 6); }
 
 const std::vector<std::string>& statistics() {
   static const std::vector<std::string> kStatistics = {"mean", "worst", "p10"};
   return kStatistics;
-}
-
-double statistic_of(const MetricResult& result, const std::string& statistic) {
-  if (statistic == "mean") return result.mean;
-  if (statistic == "worst") return result.worst;
-  BW_CHECK(statistic == "p10", statistic);
-  return result.p10;
 }
 
 std::optional<double> limit(JsonObject& object, const std::string& key) {
@@ -75,6 +63,13 @@ std::string violation_message(const Gate& gate, const MetricResult& result,
 }
 
 }  // namespace
+
+double statistic_of(const MetricResult& result, const std::string& statistic) {
+  if (statistic == "mean") return result.mean;
+  if (statistic == "worst") return result.worst;
+  BW_CHECK(statistic == "p10", statistic);
+  return result.p10;
+}
 
 std::vector<Gate> gates_from_json(const Json& json, const Origin& origin) {
   const JsonObject object(json, origin);

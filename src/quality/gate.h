@@ -24,6 +24,9 @@ struct GateViolation {
   std::string message;  // one line: clip, metric, statistic, value, limit, frame
 };
 
+// The value that a gate's statistic names.
+[[nodiscard]] double statistic_of(const MetricResult& result, const std::string& statistic);
+
 // {"psnr": {"mean": {"min": 30}, "p10": {"min": 25}}, "flicker_ratio": {"mean": {"max": 1.05}}}
 // Throws (see reject) naming the path: unknown metrics and statistics with the nearest known one,
 // a gate without a limit, a lowest value above the highest, no gate at all.

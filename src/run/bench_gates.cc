@@ -1,24 +1,19 @@
 #include "run/bench_gates.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
-#include "run/regress_reference.h"
+#include "base/text.h"
+#include "run/plan_differences.h"
 
 namespace bw {
 namespace {
 
-std::string text_of(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
-}
+std::string text_of(double value) { return significant(value, 4); }
 
 std::string quoted(const std::string& name) {
   std::string text = "'";

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/files.h"
+#include "base/text.h"
 #include "run/environment.h"
 #include "run/statistics.h"
 
@@ -41,12 +42,6 @@ Samples samples_of(std::span<const MeasuredRun> rows, const std::string& arm) {
   }
   BW_CHECK(!samples.overhead.empty(), arm);
   return samples;
-}
-
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
 }
 
 Json arm_to_json(const BenchArm& arm, const std::string& bundle_hash, const Samples& samples,
@@ -113,10 +108,7 @@ std::string bench_table(const Json& summary) {
     };
     const auto quality = [&](const char* name) {
       const Json& values = arm.at("quality");
-      std::array<char, 32> text{};
-      if (values.contains(name))
-        std::snprintf(text.data(), text.size(), "%.4g", values.at(name).get<double>());
-      return std::string(text.data());
+      return values.contains(name) ? significant(values.at(name).get<double>(), 4) : std::string();
     };
     const double cache_ms =
         1e3 * (at("indicator", "median") + at("rebuild", "median") + at("controller", "median"));

@@ -49,24 +49,32 @@ std::int64_t values_per_token(std::int64_t width, std::int64_t widest_layer) {
   return std::max(10 * width, widest_layer + 3 * width);
 }
 
-DeclaredMemory declared_memory(const Plan& plan, const Manifest& manifest,
-                               const WeightBytes& weights) {
+StateMemory state_memory(const Plan& plan, const Manifest& manifest) {
   const at::ScalarType dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
   const LatentShape shape = plan_latent_shape(plan, manifest);
   const bool is_batched = plan.clip.guidance.enabled && plan.clip.guidance.batched;
-  const std::vector<std::int64_t> streams =
-      hidden_bytes(manifest, shape, dtype, is_batched ? 2 : 1);
   const CacheSetup setup = make_cache_setup(plan, manifest, *make_schedule(plan, shape));
-  DeclaredMemory memory{
-      .weights = weights.stored,
-      .copies = weights.copies,
+  StateMemory state{
+      .streams = hidden_bytes(manifest, shape, dtype, is_batched ? 2 : 1),
       .cache = declared_cache_bytes(setup.policy->needs(), setup.guards, setup.layout)};
+  for (const std::int64_t bytes : state.streams) {
+    state.hidden += 2 * static_cast<std::uint64_t>(bytes);
+  }
+  return state;
+}
+
+DeclaredMemory declared_memory(const Plan& plan, const Manifest& manifest,
+                               const WeightBytes& weights) {
+  const StateMemory state = state_memory(plan, manifest);
+  DeclaredMemory memory{.weights = weights.stored,
+                        .copies = weights.copies,
+                        .cache = state.cache,
+                        .hidden = state.hidden};
   const std::int64_t widest = widest_layer(manifest);
-  for (std::size_t i = 0; i < streams.size(); ++i) {
+  for (std::size_t i = 0; i < state.streams.size(); ++i) {
     const std::int64_t width = manifest.streams[i].dim;
-    memory.hidden += 2 * static_cast<std::uint64_t>(streams[i]);
     memory.activations +=
-        static_cast<std::uint64_t>(streams[i] / width * values_per_token(width, widest));
+        static_cast<std::uint64_t>(state.streams[i] / width * values_per_token(width, widest));
   }
   return memory;
 }

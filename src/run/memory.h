@@ -3,12 +3,22 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/json.h"
 #include "bundle/bundle.h"
 #include "run/plan.h"
 
 namespace bw {
+
+// What a run keeps while it steps.
+struct StateMemory {
+  std::vector<std::int64_t>
+      streams;               // bytes of the hidden state, per stream, all branches of a pass
+  std::uint64_t cache = 0;   // the most that the cache will hold
+  std::uint64_t hidden = 0;  // input and output of one block
+};
+[[nodiscard]] StateMemory state_memory(const Plan& plan, const Manifest& manifest);
 
 struct DeclaredMemory {
   std::uint64_t weights = 0;      // as the files hold them

@@ -9,6 +9,7 @@
 #include "run/cache_setup.h"
 #include "run/environment.h"
 #include "run/generate.h"
+#include "run/plan_differences.h"
 #include "run/raw_clip.h"
 #include "run/regress_checks.h"
 #include "run/resolve.h"

@@ -5,22 +5,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <span>
 
 #include "base/check.h"
 #include "base/files.h"
+#include "base/text.h"
 #include "run/environment.h"
 
 namespace bw {
 namespace {
 
-std::string number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.6g", value);
-  return text.data();
-}
+std::string number(double value) { return significant(value, 6); }
 
 // JSON has no infinity.
 Json value_of(double value) { return std::isfinite(value) ? Json(value) : Json(number(value)); }
@@ -31,11 +27,6 @@ std::string clip_name(const RegressClip& clip) {
   std::string name = "\"";
   name += clip.prompt;
   return name += "\", seed " + std::to_string(clip.seed);
-}
-
-double statistic_of(const MetricResult& result, const std::string& statistic) {
-  if (statistic == "mean") return result.mean;
-  return statistic == "p10" ? result.p10 : result.worst;
 }
 
 // Whose value was the worst: the values of all clips stand one clip after the other.

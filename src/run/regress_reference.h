@@ -63,10 +63,6 @@ struct RegressReference {
 // "prompts" and "seeds".
 [[nodiscard]] Json regress_plan_to_json(const RegressCase& regress_case, const Plan& cached);
 
-// Where a recorded plan and the present one differ: "plan.steps: recorded 12, now 8". Keys that the
-// record lacks are no difference: a later program has more of them.
-[[nodiscard]] std::vector<std::string> plan_differences(const Json& recorded, const Json& now);
-
 [[nodiscard]] std::filesystem::path reference_latents_path(const RegressCase& regress_case);
 
 // Throws InputError when there is none (says how to make it), when it is broken, or when its

@@ -3,13 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "cache/memory_plan.h"
 #include "kernels/device.h"
-#include "run/cache_setup.h"
+#include "run/memory.h"
 #include "torchscript/safetensors.h"
 
 namespace bw {
@@ -68,15 +66,10 @@ void open_run_device(const ModelPlan& plan) {
 
 MemoryNeeds memory_needs(const Plan& plan, const Manifest& manifest) {
   const at::ScalarType dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
-  const LatentShape shape = plan_latent_shape(plan, manifest);
-  const bool is_batched = plan.clip.guidance.enabled && plan.clip.guidance.batched;
-  const std::vector<std::int64_t> streams =
-      hidden_bytes(manifest, shape, dtype, is_batched ? 2 : 1);
-  const CacheSetup setup = make_cache_setup(plan, manifest, *make_schedule(plan, shape));
+  const StateMemory state = state_memory(plan, manifest);
   return {.block_weights = block_weights(manifest, dtype),
-          .cache = declared_cache_bytes(setup.policy->needs(), setup.guards, setup.layout),
-          .hidden = 2 * static_cast<std::uint64_t>(
-                            std::accumulate(streams.begin(), streams.end(), std::int64_t{0}))};
+          .cache = state.cache,
+          .hidden = state.hidden};
 }
 
 void check_device_memory(const Plan& plan, const Manifest& manifest) {

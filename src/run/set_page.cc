@@ -1,7 +1,6 @@
 // The page of several runs beside each other.
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "base/error.h"
 #include "page/document.h"
@@ -11,6 +10,7 @@
 #include "run/page_frames.h"
 #include "run/page_parts.h"
 #include "run/run_figures.h"
+#include "run/statistics.h"
 
 namespace bw {
 namespace {
@@ -20,10 +20,6 @@ struct SetRun {
   std::filesystem::path file;
   std::vector<FrameQuality> quality;  // against the first; empty for it, or when not comparable
 };
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 // Why a comparison frame by frame would say nothing about the cache; "" when it does.
 std::string difference_of_plans(const Json& a, const Json& b) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "run/environment.h"
 #include "run/tune_search.h"
 
@@ -69,10 +70,7 @@ Json held_out_to_json(const TunePoint& point, const TuneSearch& search) {
 
 std::string point_line(const Json& point) {
   const auto text = [](const Json& json, const char* key) {
-    std::array<char, 32> number{};
-    if (json.contains(key))
-      std::snprintf(number.data(), number.size(), "%.4g", json.at(key).get<double>());
-    return std::string(number.data());
+    return json.contains(key) ? significant(json.at(key).get<double>(), 4) : std::string();
   };
   const Json& quality = point.at("quality");
   std::array<char, 320> line{};

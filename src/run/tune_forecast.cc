@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <set>
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "cache/policy_table.h"
 #include "run/cache_setup.h"
 
@@ -38,9 +38,7 @@ double reused_share(const BranchPlan& done, std::size_t num_blocks) {
 // To three digits: what a threshold in a config should look like.
 double rounded_up(double value) {
   const double unit = std::pow(10.0, std::floor(std::log10(value)) - 2);
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g", std::ceil(value / unit) * unit);
-  return std::strtod(text.data(), nullptr);
+  return std::strtod(significant(std::ceil(value / unit) * unit, 3).c_str(), nullptr);
 }
 
 const BranchRecord* find_branch(const EvaluationRecord& evaluation, Branch branch) {

@@ -28,14 +28,15 @@ RawClip TuneRuns::run(const Plan& plan) {
 }
 
 void TuneRuns::record() {
-  expect(setup_.clips.size() * recording_plans(setup_.base, model_.manifest()).size());
+  const std::vector<Plan> recordings = recording_plans(setup_.base, model_.manifest());
+  expect(setup_.clips.size() * recordings.size());
   for (const TuneClip& clip : setup_.clips) {
     const Plan base = with_clip(setup_.base, clip.prompt, clip.seed);
     Forecaster& forecaster = forecasters_.emplace_back(base, model_.manifest());
     double seconds = std::numeric_limits<double>::infinity();
     at::Tensor frames;
-    for (const Plan& plan : recording_plans(base, model_.manifest())) {
-      const RawClip raw = run(plan);
+    for (const Plan& recording : recordings) {
+      const RawClip raw = run(with_clip(recording, clip.prompt, clip.seed));
       const CacheTotals& totals = raw.report.cache.totals;
       forecaster.add(raw.report);
       blocks_per_clip_ = totals.blocks;

@@ -1,13 +1,12 @@
 #include "run/tune_space.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace bw {
 namespace {
@@ -37,11 +36,7 @@ double number_of(const std::string& text, const Origin& origin) {
 }
 
 // Three digits are what a threshold can be told apart by.
-double rounded(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g", value);
-  return std::strtod(text.data(), nullptr);
-}
+double rounded(double value) { return std::strtod(significant(value, 3).c_str(), nullptr); }
 
 std::vector<Json> range_values(const std::string& text, const Origin& origin) {
   std::vector<std::string> parts;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "run/environment.h"
+#include "run/plan_differences.h"
 #include "run/regress_checks.h"
 
 namespace bw {
