@@ -23,17 +23,20 @@ std::span<const Sample> History::find(const CacheKey& key) const {
   return ring->second;
 }
 
-void History::make_room(const CacheKey& key, std::size_t depth) {
+Hidden History::make_room(const CacheKey& key, std::size_t depth) {
+  Hidden dropped;
   const auto ring = rings_.find(key);
-  if (ring == rings_.end()) return;
+  if (ring == rings_.end()) return dropped;
   while (ring->second.size() >= depth) {
     bytes_ -= sample_bytes(ring->second.back());
+    dropped = std::move(ring->second.back().value);
     ring->second.pop_back();
     if (ring->second.empty()) {
       rings_.erase(ring);
-      return;
+      break;
     }
   }
+  return dropped;
 }
 
 void History::push(const CacheKey& key, Sample sample) {

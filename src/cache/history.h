@@ -47,8 +47,9 @@ class History {
   // Newest first; empty when nothing is kept.
   [[nodiscard]] std::span<const Sample> find(const CacheKey& key) const;
   // Drops samples until fewer than `depth` remain. Called before a new sample is made, so that old
-  // and new never add up to more than was declared.
-  void make_room(const CacheKey& key, std::size_t depth);
+  // and new never add up to more than was declared. Returns what was dropped last, in whose memory
+  // the new sample may be written; empty if nothing was.
+  Hidden make_room(const CacheKey& key, std::size_t depth);
   // Steps ascend.
   void push(const CacheKey& key, Sample sample);
   void drop_if(const std::function<bool(const CacheKey&)>& is_dropped);

@@ -40,6 +40,21 @@ Hidden difference(const Hidden& a, const Hidden& b) {
   return result;
 }
 
+// A copy, in the memory of `old` where that fits and nobody else holds it: allocating anew would
+// cost more than copying does.
+Hidden copied(Hidden old, const Hidden& now) {
+  Hidden result;
+  for (std::size_t stream = 0; stream < now.size(); ++stream) {
+    const at::Tensor& from = now[stream];
+    const bool fits = stream < old.size() && old[stream].use_count() == 1 &&
+                      old[stream].is_contiguous() && old[stream].sizes() == from.sizes() &&
+                      old[stream].scalar_type() == from.scalar_type() &&
+                      old[stream].nbytes() == old[stream].storage().nbytes();
+    result.push_back(fits ? old[stream].copy_(from) : from.clone());
+  }
+  return result;
+}
+
 // What a stage adds to the hidden state, in the dtype of its output.
 Hidden gated(const StageResult& result) {
   Hidden added;
@@ -102,9 +117,13 @@ at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
     return rebuild(Slot::kBranch, {}, prediction_input()).front();
   }
   ModelWorks& model = parts_.clocks.model;
-  const std::unique_ptr<Pass> pass = model_work(model.embed, begin_pass);
+  std::unique_ptr<Pass> pass = model_work(model.embed, begin_pass);
   const Hidden hidden = walk_stack(*pass);
-  at::Tensor prediction = model_work(model.head, [&] { return pass->head(hidden); });
+  at::Tensor prediction = model_work(model.head, [&] {
+    at::Tensor made = pass->head(hidden);
+    pass.reset();  // what the model holds goes with it, in the model's time
+    return made;
+  });
   model.head.rows += static_cast<std::int64_t>(lane_.size());
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
     keep(Slot::kBranch, {}, prediction_input(), {prediction});
@@ -301,10 +320,8 @@ bool PassRunner::probes_whole_lane() const {
 
 void PassRunner::keep_signal(const CacheKey& signal, Hidden rows) {
   if (!parts_.lifetimes.readable_after(signal, context_.index)) return;
-  parts_.history.make_room(signal, 1);
-  if (!probes_whole_lane()) {
-    for (at::Tensor& tensor : rows) tensor = tensor.clone();
-  }
+  Hidden dropped = parts_.history.make_room(signal, 1);
+  if (!probes_whole_lane()) rows = copied(std::move(dropped), rows);
   parts_.history.push(signal, {context_.step, std::move(rows)});
 }
 

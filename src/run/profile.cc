@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -70,6 +73,18 @@ std::vector<double> run(const Bundle& model, const Plan& plan, Observer& observe
   return {steps.begin() + 1, steps.end()};
 }
 
+using OperatorCosts = std::map<std::string, OperatorCost>;
+
+// The same under observation, which ends with the run: what is measured of the machine later is no
+// part of a step.
+std::pair<std::vector<double>, OperatorCosts> run_observed(const Bundle& model, const Plan& plan,
+                                                           Observer& observer) {
+  OperatorRecorder recorder;
+  RecordingObserver recording(observer, recorder);
+  std::vector<double> seconds = run(model, plan, recording);
+  return {std::move(seconds), recorder.costs()};
+}
+
 struct Rates {
   double gemm = 0;  // FLOP/s
   double int8 = 0;  // of linear layers in int8; 0 where there are none
@@ -91,7 +106,7 @@ struct StepSums {
   double seconds_at_rate = 0;  // if every product ran at its rate
 };
 
-Json operators_to_json(const std::map<std::string, OperatorCost>& costs, double steps,
+Json operators_to_json(const OperatorCosts& costs, double steps,
                        const Rates& rates, StepSums& sums) {
   std::vector<std::pair<std::string, OperatorCost>> sorted(costs.begin(), costs.end());
   std::sort(sorted.begin(), sorted.end(),
@@ -126,16 +141,14 @@ Json profile(const Bundle& model, const Plan& plan, Observer& observer) {
   QuietObserver quiet(observer);
   (void)run(model, plan, quiet);
   const double step_seconds = median(run(model, plan, quiet));
-  OperatorRecorder recorder;
-  RecordingObserver recording(observer, recorder);
-  const std::vector<double> observed = run(model, plan, recording);
+  const auto [observed, costs] = run_observed(model, plan, observer);
   const auto steps = static_cast<double>(observed.size());
   double observed_sum = 0;
   for (const double seconds : observed) observed_sum += seconds;
-  const bool has_int8 = recorder.costs().contains(std::string(kInt8Linear));
+  const bool has_int8 = costs.contains(std::string(kInt8Linear));
   const Rates rates = measure_rates(model.dtype(), has_int8);
   StepSums sums;
-  const Json operators = operators_to_json(recorder.costs(), steps, rates, sums);
+  const Json operators = operators_to_json(costs, steps, rates, sums);
   Json result = {{"format_version", 1},
                  {"kind", "bwcache-gen profile"},
                  {"environment", environment_fingerprint(plan.model)},

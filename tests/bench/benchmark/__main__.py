@@ -33,7 +33,7 @@ from .rows import Rows, Table, read, tabulate
 HERE = Path(__file__).parent
 BASE_FLAGS = ["--sampler", "euler", "--steps", "50", "--cache", "none"]
 QUICK_PROMPTS = 4
-REPEAT = 2
+REPEAT = 1
 SEED = "42"
 MARKER = "benchmark"
 PAGE = ROOT / "docs/benchmarks.md"

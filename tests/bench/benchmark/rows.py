@@ -55,12 +55,24 @@ class Table:
         return [n.removesuffix(ends) for n in self.values if n.endswith(ends)]
 
 
+def series_of(cache: dict[str, Any]) -> str:
+    """The curve that a cache's arm lies on."""
+    policy, params = cache["policy"], cache["params"]
+    linear = params.get("rebuild") == "linear"
+    if policy == "bwcache":
+        return f"bwcache R={params.get('reuse_interval', '')}"
+    if policy == "dbcache":
+        return "fbcache-taylor" if linear else "fbcache"
+    if policy == "static" and params.get("site", "stack") == "stage":
+        return "taylorseer" if linear else "fora"
+    return "static forecast" if policy == "static" and linear else str(policy)
+
+
 def arm_of(name: str, plan: dict[str, Any]) -> Arm:
     solver, cache = (plan["sampler"], plan["steps"]), plan["cache"]
     if cache["policy"] == "none":
         return Arm(name, plan["sampler"], solver, False)
-    words = {"bwcache": f"bwcache R={cache['params'].get('reuse_interval', '')}"}
-    series = words.get(cache["policy"], cache["policy"])
+    series = series_of(cache)
     return Arm(name, series if plan["sampler"] == "euler" else f"{plan['sampler']} + {series}", solver, True)
 
 

@@ -82,13 +82,24 @@ def test_thresholds_nearest_to_the_wanted_shares() -> None:
     def point(threshold: float, interval: int, share: float) -> dict[str, Any]:
         return {"cache": {"threshold": threshold, "reuse_interval": str(interval)}, "computed_fraction": share}
 
-    grid = thresholds.Grid("unipc", 25, (1, 2), (0.8, 0.5, 0.3), 1)
+    grid = thresholds.Grid("unipc", 25, (0.8, 0.5, 0.3), 1, intervals=(1, 2))
     points = [point(0.1, 1, 0.83), point(0.2, 1, 0.55), point(0.3, 1, 0.52), point(0.2, 2, 0.45)]
     chosen = thresholds.choose(points, grid)
     assert chosen == [(0.1, 1), (0.3, 1), (0.2, 2)]  # nothing is near to 0.3, and nothing of R = 2 to 0.8
-    assert thresholds.arms(grid, chosen)[0] == {
+    assert thresholds.arm(grid, chosen[0]) == {
         "name": "unipc 25 + bwcache 0.1 R=1", "sampler": "unipc", "steps": 25,
         "cache": "bwcache:threshold=0.1,reuse_interval=1,rebuild=residual"}  # fmt: skip
+
+
+def test_thresholds_of_a_policy_without_intervals() -> None:
+    grid = thresholds.Grid("euler", 50, (0.6, 0.5), 1, policy="teacache", fixed="")
+    points = [{"cache": {"threshold": t}, "computed_fraction": share} for t, share in ((0.1, 0.9), (0.2, 0.62))]
+    chosen = thresholds.choose(points, grid)
+    assert chosen == [(0.2, None)]
+    assert thresholds.arm(grid, chosen[0]) == {
+        "name": "teacache 0.2", "sampler": "euler", "steps": 50, "cache": "teacache:threshold=0.2"}  # fmt: skip
+    with pytest.raises(ValueError, match="intervals belong to bwcache"):
+        thresholds.Grid("euler", 50, (0.6,), 1, policy="teacache", intervals=(1,))
 
 
 def test_replace_keeps_what_is_written_by_hand() -> None:
