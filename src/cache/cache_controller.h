@@ -26,6 +26,7 @@
 #include "bundle/denoiser.h"
 #include "cache/cache_policy.h"
 #include "cache/cache_report.h"
+#include "cache/feature_recorder.h"
 #include "cache/guards.h"
 
 namespace bw {
@@ -35,7 +36,9 @@ struct ExpertLayout {
   std::vector<BlockInfo> blocks;
   std::uint64_t hidden_bytes = 0;  // all streams
   std::uint64_t probe_bytes = 0;   // Pass::probe
-  std::int64_t frames = 1;         // of tokens in the first stream, which is ordered by frame
+  // Frames, rows and columns of tokens in the first stream, which is ordered by frame; a stream
+  // may have others behind them.
+  std::array<std::int64_t, 3> grid = {1, 1, 1};
 };
 
 struct CacheLayout {
@@ -50,6 +53,7 @@ struct CacheSetup {
   CacheGuards guards;
   std::optional<std::uint64_t> budget_bytes;  // absent: no limit
   CacheLayout layout;
+  FeatureRecorder* recorder = nullptr;  // sees what is computed; outlives the controller
 };
 
 struct BranchDecision {
@@ -86,7 +90,10 @@ class CacheController {
   // The same for a run that is only played through (rehearse.h): nothing is measured of the
   // latents, their signals are given.
   const StepDecision& begin_recorded(std::int64_t index, std::optional<LatentSignals> signals);
-  // The prediction [1,C,F,H,W] f32 of one branch. `begin_pass` is not called when the branch's
+  // Whether the open evaluation's branches run as one batch. Not where the unconditional prediction
+  // is made from the conditional one.
+  [[nodiscard]] bool runs_batched() const;
+  // The prediction [1,C,F,H,W] f32 of one branch; the conditional one comes first. `begin_pass` is not called when the branch's
   // prediction is reused.
   [[nodiscard]] at::Tensor run(Branch branch, const BeginPass& begin_pass);
   // Both branches in one Pass of batch 2, the conditional first: [2,C,F,H,W] f32.

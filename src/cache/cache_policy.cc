@@ -15,6 +15,8 @@ const char* site_name(Site site) {
       return "guided";
     case Site::kBranch:
       return "branch";
+    case Site::kCfg:
+      return "cfg";
     case Site::kStack:
       return "stack";
     case Site::kMiddle:

@@ -26,6 +26,8 @@ enum class Site : std::uint8_t {
   kNone,    // nothing: everything is computed
   kGuided,  // the prediction after guidance: no branch runs
   kBranch,  // the prediction of one branch: its Pass is not even begun
+  kCfg,     // the unconditional prediction alone, made from the conditional one of the same
+            // evaluation and the difference between both that was kept
   kStack,   // the hidden state after the last block: all blocks are left out at once
   kMiddle,  // the hidden state after the middle blocks: the first and the last ones run
   kBlock,   // the hidden state after single blocks
@@ -34,8 +36,16 @@ enum class Site : std::uint8_t {
 
 [[nodiscard]] const char* site_name(Site site);
 
+// Site::kCfg: ε_u = ε_c + low · Δ_low + high · Δ_high, where Δ = ε_u − ε_c was kept and split by
+// frequency (cfg_delta.h). 1 and 1 hold the difference; 0 and 0 leave guidance out.
+struct CfgWeights {
+  double low = 1;
+  double high = 1;
+  bool operator==(const CfgWeights&) const = default;
+};
+
 struct BranchPlan {
-  Site reuse = Site::kNone;  // never kGuided
+  Site reuse = Site::kNone;  // never kGuided; kCfg for the unconditional branch alone
   // Site::kBlock: true = this block is reused; one per block. Site::kMiddle: filled in by the
   // controller.
   std::vector<bool> blocks = {};
@@ -43,6 +53,12 @@ struct BranchPlan {
   std::vector<std::vector<bool>> stages = {};
   // Site::kMiddle only: reuse if CachePolicy::confirm says so. Never set in what was done.
   bool ask = false;
+  // How far a value extrapolates: read by Rebuild::weighted alone.
+  double weight = 0;
+  CfgWeights cfg = {};  // Site::kCfg only
+  // Site::kStage only: the mean of what was kept of both branches takes the place of a branch's
+  // own.
+  bool mean_of_branches = false;
   bool operator==(const BranchPlan&) const = default;
 };
 
@@ -66,10 +82,19 @@ enum class SignalKind : std::uint8_t {
   kStageResidual,   // gate · output of one stage of the block (SignalNeeds::stages), all streams
 };
 
-// Per probed block Σ|f − f_ref| / Σ|f_ref| in fp32, where f_ref is the block's tensor at the last
-// evaluation that *computed* it. Measured at part 0 of a step only.
+// How two tensors are compared; the reference f_ref is the older one. Sums run over all streams, in
+// fp32.
+enum class SignalMetric : std::uint8_t {
+  kRelativeL1,      // Σ|f − f_ref| / Σ|f_ref|
+  kMeanSquare,      // mean of (f − f_ref)²
+  kCosineDistance,  // 1 − cos(f, f_ref) over the first eighth of the channels, mean over tokens
+};
+
+// Per probed block the distance between its tensor and that of the last evaluation that *computed*
+// it. Measured at part 0 of a step only.
 struct SignalNeeds {
   SignalKind kind = SignalKind::kNone;
+  SignalMetric metric = SignalMetric::kRelativeL1;
   std::vector<std::vector<std::size_t>> blocks = {};  // per expert, ascending; empty when early
   std::array<bool, kNumBranches> branches = {true, true};
   std::vector<std::vector<std::size_t>> stages = {};  // kStageResidual: of each of `blocks`
@@ -81,6 +106,10 @@ struct SignalNeeds {
   // Early only: f_ref is of the last evaluation that computed the middle; false: of the evaluation
   // before, whether it computed or not.
   bool against_computed = true;
+  bool progress = false;  // early only: EarlySignal::progress is measured too
+  // Early kAttentionInput only: what noise adds is filtered out before tensors are compared
+  // (wiener_filter.h).
+  bool denoised = false;
 };
 
 // Site::kMiddle: how many blocks run at either end whatever is reused.
@@ -132,9 +161,23 @@ struct Observation {
   std::array<BranchObservation, kNumBranches> branches;
 };
 
-// Early distances of the branches that were measured so far in this evaluation; the conditional
-// branch comes first.
-using EarlyDistances = std::array<std::optional<double>, kNumBranches>;
+// What is known of a branch where its middle blocks begin.
+struct EarlySignal {
+  std::optional<double> distance;  // absent without a predecessor
+  // |p − p₂| / |p₁ − p₂|, sums of absolute values: p is what the first blocks add now, p₁ and p₂
+  // what they added at the last and the last but one evaluation that computed the middle. Absent
+  // unless SignalNeeds::progress asks for it and both exist.
+  std::optional<double> progress = std::nullopt;
+};
+
+// Of the branches that were measured so far in this evaluation; the conditional one comes first.
+using EarlySignals = std::array<EarlySignal, kNumBranches>;
+
+struct Verdict {
+  Verdict(bool is_reused, double extrapolation = 0) : reuse(is_reused), weight(extrapolation) {}
+  bool reuse;
+  double weight;  // BranchPlan::weight
+};
 
 class CachePolicy {
  public:
@@ -143,8 +186,9 @@ class CachePolicy {
   [[nodiscard]] virtual EvaluationPlan begin(const EvaluationContext& context) const = 0;
   // Whether a branch planned with `ask` reuses the middle blocks. Asked at part 0 of a step; part 1
   // follows it.
-  [[nodiscard]] virtual bool confirm(const EvaluationContext& /*context*/, Branch /*branch*/,
-                                     const EarlyDistances& /*distances*/) const {
+  // Where one Pass carries both branches the conditional one's weight counts.
+  [[nodiscard]] virtual Verdict confirm(const EvaluationContext& /*context*/, Branch /*branch*/,
+                                        const EarlySignals& /*signals*/) const {
     return false;
   }
   virtual void observe(const EvaluationContext& context, const Observation& observation) = 0;

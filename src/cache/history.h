@@ -19,11 +19,13 @@ namespace bw {
 enum class Slot : std::uint8_t {
   kGuided,
   kBranch,
+  kCfg,    // unconditional − conditional prediction; its branch is the unconditional one
   kStack,
   kMiddle,
   kBlock,
   kStage,
   kSignal,
+  kProbe,            // what the first blocks add (SignalNeeds::progress)
   kLatents,          // of the last step
   kLatentsComputed,  // of the last computed step
   kPrediction,       // of the conditional branch there

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,10 +23,34 @@ struct Sample {
   Hidden value;
 };
 
+// Where a value is rebuilt.
+struct RebuildAt {
+  std::int64_t step = 0;
+  std::int64_t num_steps = 0;
+  double weight = 0;  // BranchPlan::weight; read by `weighted` alone
+};
+
 // Immutable. The default holds the output.
 class Rebuild {
  public:
   Rebuild() = default;
+  // newest + weight · (newest − the one before), where the plan of each evaluation brings the
+  // weight: 0 holds. Of outputs, or of output − input. For policies that know how far to
+  // extrapolate; their users cannot choose it, so `parse` of a parameter does not take it.
+  [[nodiscard]] static Rebuild weighted(bool residual);
+  // Spectrum: Chebyshev polynomials up to `degree` fitted to output − input at the last computed
+  // steps by ridge regression with `ridge` (arXiv 2603.01623), blended with the line through the
+  // last two: blend · fit + (1 − blend) · line.
+  struct Chebyshev {
+    int degree = 3;
+    int window = 6;  // computed steps kept
+    double ridge = 1;
+    double blend = 0.4;
+    bool operator==(const Chebyshev&) const = default;
+  };
+  [[nodiscard]] static Rebuild chebyshev(const Chebyshev& fit);
+  // Also the names of the two rules above, as a trace holds them.
+  [[nodiscard]] static Rebuild from_name(std::string_view name, const Origin& origin);
   // "output", "residual", "linear" (= taylor:1) or "taylor:n", 1 <= n <= kMaxOrder. The rules after
   // "output" keep output − input; `taylor` extrapolates it in the step index through the last n+1
   // computed steps (Newton's divided differences, so gaps may be uneven).
@@ -35,8 +60,8 @@ class Rebuild {
   static constexpr int kMaxOrder = 4;
 
   [[nodiscard]] std::string name() const;
-  // Steps kept: order + 1.
-  [[nodiscard]] std::size_t depth() const { return static_cast<std::size_t>(order_) + 1; }
+  // Samples kept.
+  [[nodiscard]] std::size_t depth() const;
   // Whether value() needs the segment's live input.
   [[nodiscard]] bool uses_input() const { return residual_; }
   // What value() would need without an input: predictions (sites kGuided, kBranch) have none.
@@ -44,19 +69,32 @@ class Rebuild {
 
   // What to keep. One tensor per stream, in the dtype of the output.
   [[nodiscard]] Hidden keep(const Hidden& input, const Hidden& output) const;
-  // The segment's value at `step`. samples: newest first, 1 … depth() of them; fewer than depth()
-  // lower the order. `input` may be empty unless uses_input(). Extrapolates in fp32.
-  [[nodiscard]] Hidden value(std::span<const Sample> samples, std::int64_t step,
+  // The segment's value. samples: newest first, 1 … depth() of them; fewer than depth() lower the
+  // order. `input` may be empty unless uses_input(). Extrapolates in fp32.
+  [[nodiscard]] Hidden value(std::span<const Sample> samples, const RebuildAt& at,
                              const Hidden& input) const;
 
  private:
+  // Of the samples, newest first; their sum is what is extrapolated.
+  [[nodiscard]] std::vector<double> weights(std::span<const Sample> samples,
+                                            const RebuildAt& at) const;
+
   bool residual_ = false;
   int order_ = 0;
+  bool weighted_ = false;
+  std::optional<Chebyshev> chebyshev_;
 };
 
 // Weights w with p(target) = Σ w_i·p(steps_i) for every polynomial p of degree < steps.size(); the
 // steps are distinct.
 [[nodiscard]] std::vector<double> extrapolation_weights(std::span<const std::int64_t> steps,
                                                         std::int64_t target);
+
+// Weights w of a ridge regression on Chebyshev polynomials of the first kind: the value at `target`
+// of Σ c_j T_j fitted to samples at `steps` is Σ w_i · sample_i. Steps 0 … num_steps − 1 map to
+// [−1, 1]. w = Φ (ΦᵀΦ + ridge · I)⁻¹ φ(target), in f64.
+[[nodiscard]] std::vector<double> chebyshev_weights(std::span<const std::int64_t> steps,
+                                                    const RebuildAt& at,
+                                                    const Rebuild::Chebyshev& fit);
 
 }  // namespace bw
