@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/stopwatch.h"
+#include "cache/cfg_delta.h"
 #include "cache/decide.h"
 #include "cache/history.h"
 #include "cache/latent_signals.h"
@@ -28,7 +29,11 @@ struct CacheController::Impl {
   const StepDecision& decide_now();
   at::Tensor run(PassRunner::Lane lane, const BeginPass& begin_pass);
   [[nodiscard]] BranchPlan follow_first_part(Branch branch, BranchPlan plan) const;
-  [[nodiscard]] bool confirms(const PassRunner& runner, PassRunner::Lane lane) const;
+  [[nodiscard]] Verdict confirms(const PassRunner& runner, PassRunner::Lane lane) const;
+  [[nodiscard]] bool runs_batched() const;
+  // Site::kCfg: the unconditional prediction.
+  [[nodiscard]] at::Tensor from_conditional();
+  void keep_cfg_delta(const at::Tensor& uncond);
   at::Tensor guided(const at::Tensor& combined);
   void end();
   // Waits for what was measured; returns the seconds that took, which the indicator's clock has.
@@ -51,10 +56,12 @@ struct CacheController::Impl {
   std::int64_t index = -1;    // of the evaluation that is open, or was closed last
   EvaluationContext current;  // that evaluation, with what was measured of it
   at::Tensor latents;         // its input; undefined when it is only played through
+  at::Tensor conditional;     // Site::kCfg: its conditional prediction, once that has run
   LatentTracker latent_tracker;
   bool is_open = false;
   StepDecision decision;
   Observation observation;
+  EarlySignals early;  // of the branches that have run
   CacheReport report;
 };
 
@@ -90,8 +97,10 @@ void CacheController::Impl::open(std::int64_t next, const at::Tensor& model_inpu
   latents = model_input;
   is_open = true;
   observation = {};
+  early = {};
+  conditional.reset();
   distances = {};
-  signals = {};
+  signals.fill(DistanceQueue(needs.signal.metric));
   if (!needs.latents || !latents.defined() || current.part != 0) return;
   const Stopwatch watch;
   current.latents = latent_tracker.begin(current, latents, lifetimes, history);
@@ -116,9 +125,10 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   BranchPlan plan = decision.branches[index_of(lane.front())].plan;
   if (plan.ask && context().part > 0) plan = follow_first_part(lane.front(), plan);
   const auto confirm = [&](const PassRunner& asking) { return confirms(asking, lane); };
-  const std::int64_t frames = setup.layout.experts[context().expert].frames;
-  PassRunner runner({needs, lifetimes, history, clocks, distances, frames, latents}, context(),
-                    plan, lane, confirm);
+  const ExpertLayout& expert = setup.layout.experts[context().expert];
+  PassRunner runner(
+      {needs, lifetimes, history, clocks, distances, expert, latents, setup.recorder}, context(),
+      plan, lane, confirm);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -130,11 +140,16 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
     BW_CHECK(takes_part(lane[i]) && !branch.ran);
     branch = {true, runner.done(), {}, runner.signal(i).gap(), std::nullopt};
     if (needs.signal.early) {
-      branch.distances = runner.early_distances(i);
+      early[index_of(lane[i])] = runner.early_signal(i);
+      if (const auto distance = early[index_of(lane[i])].distance) branch.distances = {*distance};
     } else {
       signals[index_of(lane[i])] = runner.signal(i);
     }
     if (context().part == 0) first_parts[index_of(lane[i])] = {context().step, runner.done()};
+  }
+  if (needs.has(Site::kCfg) && context().guided) {
+    conditional = lane.front() == Branch::kCond ? prediction.narrow(0, 0, 1) : conditional;
+    if (lane.back() == Branch::kUncond) keep_cfg_delta(prediction.narrow(0, prediction.size(0) - 1, 1));
   }
   if (needs.latents && context().part == 0 && latents.defined() && lane.front() == Branch::kCond &&
       runner.done().reuse == Site::kNone) {
@@ -161,19 +176,53 @@ BranchPlan CacheController::Impl::follow_first_part(Branch branch, BranchPlan pl
 
 // A branch sees its own distance and those of the branches before it, in batched guidance too, so
 // that both ways decide alike. The lane reuses when all of it may.
-bool CacheController::Impl::confirms(const PassRunner& runner, PassRunner::Lane lane) const {
-  EarlyDistances known;
-  for (const Branch branch : kBranches) {
-    const std::vector<double>& seen = observation.branches[index_of(branch)].distances;
-    if (!seen.empty()) known[index_of(branch)] = seen.front();
-  }
-  bool all = true;
+Verdict CacheController::Impl::confirms(const PassRunner& runner, PassRunner::Lane lane) const {
+  EarlySignals known = early;
+  Verdict all = true;
   for (std::size_t i = 0; i < lane.size(); ++i) {
-    const std::vector<double> now = runner.early_distances(i);
-    if (!now.empty()) known[index_of(lane[i])] = now.front();
-    all = setup.policy->confirm(context(), lane[i], known) && all;
+    known[index_of(lane[i])] = runner.early_signal(i);
+    const Verdict one = setup.policy->confirm(context(), lane[i], known);
+    if (i == 0) all.weight = one.weight;
+    all.reuse = all.reuse && one.reuse;
   }
   return all;
+}
+
+bool CacheController::Impl::runs_batched() const {
+  const Site uncond = decision.branches[index_of(Branch::kUncond)].plan.reuse;
+  return setup.layout.batched && context().guided && uncond != Site::kCfg;
+}
+
+at::Tensor CacheController::Impl::from_conditional() {
+  BW_CHECK(conditional.defined(), "the conditional branch comes first");
+  const Stopwatch watch;
+  const BranchPlan& plan = decision.branches[index_of(Branch::kUncond)].plan;
+  const CacheKey key{.slot = Slot::kCfg,
+                     .expert = context().expert,
+                     .part = context().part,
+                     .branch = Branch::kUncond};
+  const at::Tensor delta = history.find(key).front().value.front();
+  at::Tensor prediction = uncond_from_cond(conditional, delta, plan.cfg);
+  observation.branches[index_of(Branch::kUncond)] = {true, plan, {}, 0, std::nullopt};
+  clocks.rebuild_seconds += watch.seconds();
+  return prediction;
+}
+
+// Only of predictions that a pass has made.
+void CacheController::Impl::keep_cfg_delta(const at::Tensor& uncond) {
+  const auto is_held = [&](Branch branch) {
+    return observation.branches[index_of(branch)].done.reuse == Site::kBranch;
+  };
+  const CacheKey key{.slot = Slot::kCfg,
+                     .expert = context().expert,
+                     .part = context().part,
+                     .branch = Branch::kUncond};
+  if (is_held(Branch::kCond) || is_held(Branch::kUncond)) return;
+  if (!lifetimes.readable_after(key, index)) return;
+  const Stopwatch watch;
+  history.make_room(key, 1);
+  history.push(key, {context().step, {uncond - conditional}});
+  clocks.rebuild_seconds += watch.seconds();
 }
 
 at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
@@ -188,7 +237,8 @@ at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
     return !takes_part(branch) || observation.branches[index_of(branch)].done.reuse == Site::kNone;
   };
   if (!decision.run_branches) {
-    prediction = rule.value(history.find(key), context().step, {}).front();
+    const RebuildAt at{context().step, context().num_steps, decision.guided_weight};
+    prediction = rule.value(history.find(key), at, {}).front();
   } else if (std::all_of(kBranches.begin(), kBranches.end(), is_computed) &&
              lifetimes.readable_after(key, index)) {
     history.make_room(key, rule.depth());
@@ -238,6 +288,7 @@ void CacheController::Impl::record(const Observation& seen) {
   EvaluationRecord evaluation{.context = context(),
                               .num_blocks = num_blocks(),
                               .guided_reused = seen.guided_reused,
+                              .guided_weight = decision.guided_weight,
                               .guided_reason = decision.guided_reason,
                               .branches = {}};
   for (const Branch branch : kBranches) {
@@ -256,7 +307,7 @@ void CacheController::Impl::count(const EvaluationRecord& evaluation) {
   totals.blocks += blocks * (context().guided ? 2 : 1);
   totals.evaluations_reused += evaluation.guided_reused ? 1 : 0;
   for (const BranchRecord& branch : evaluation.branches) {
-    if (branch.done.reuse == Site::kBranch || branch.done.reuse == Site::kStack) {
+    if (leaves_out_stack(branch.done.reuse)) {
       ++totals.branches_reused;
       continue;
     }
@@ -288,14 +339,21 @@ const StepDecision& CacheController::begin_recorded(std::int64_t index,
   return impl_->decide_now();
 }
 
-at::Tensor CacheController::run(Branch branch, const BeginPass& begin_pass) {
+bool CacheController::runs_batched() const {
   BW_CHECK(impl_->is_open);
-  BW_CHECK(!impl_->setup.layout.batched || !impl_->context().guided);
+  return impl_->runs_batched();
+}
+
+at::Tensor CacheController::run(Branch branch, const BeginPass& begin_pass) {
+  BW_CHECK(impl_->is_open && !impl_->runs_batched());
+  if (impl_->decision.branches[index_of(branch)].plan.reuse == Site::kCfg) {
+    return impl_->from_conditional();
+  }
   return impl_->run({&branch, 1}, begin_pass);
 }
 
 at::Tensor CacheController::run_batched(const BeginPass& begin_pass) {
-  BW_CHECK(impl_->is_open && impl_->setup.layout.batched && impl_->context().guided);
+  BW_CHECK(impl_->is_open && impl_->runs_batched());
   return impl_->run(kBranches, begin_pass);
 }
 

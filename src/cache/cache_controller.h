@@ -36,6 +36,7 @@ struct ExpertLayout {
   std::vector<BlockInfo> blocks;
   std::uint64_t hidden_bytes = 0;  // all streams
   std::uint64_t probe_bytes = 0;   // Pass::probe
+  std::uint64_t filtered_bytes = 0;  // the same in f32 (SignalNeeds::denoised)
   // Frames, rows and columns of tokens in the first stream, which is ordered by frame; a stream
   // may have others behind them.
   std::array<std::int64_t, 3> grid = {1, 1, 1};
@@ -63,6 +64,7 @@ struct BranchDecision {
 
 struct StepDecision {
   bool run_branches = true;   // false: the guided prediction is reused
+  double guided_weight = 0;   // EvaluationPlan::guided_weight
   std::string guided_reason;  // empty unless the policy may reuse the guided prediction
   std::array<BranchDecision, kNumBranches> branches;  // of those that take part
   bool measure = true;

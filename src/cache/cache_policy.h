@@ -35,6 +35,10 @@ enum class Site : std::uint8_t {
 };
 
 [[nodiscard]] const char* site_name(Site site);
+// Whether reuse at this site leaves out all blocks of a branch.
+[[nodiscard]] constexpr bool leaves_out_stack(Site site) {
+  return site == Site::kBranch || site == Site::kCfg || site == Site::kStack;
+}
 
 // Site::kCfg: ε_u = ε_c + low · Δ_low + high · Δ_high, where Δ = ε_u − ε_c was kept and split by
 // frequency (cfg_delta.h). 1 and 1 hold the difference; 0 and 0 leave guidance out.
@@ -68,6 +72,7 @@ struct BranchPlan {
 // The plan of one evaluation; the default computes everything.
 struct EvaluationPlan {
   bool reuse_guided = false;
+  double guided_weight = 0;  // as BranchPlan::weight
   std::array<BranchPlan, kNumBranches> branches;  // one that does not take part is ignored
   // Whether the signal is measured where blocks are computed. False also drops the tensors it is
   // compared with, so a later distance starts anew.

@@ -25,6 +25,18 @@ const char* signal_name(SignalKind kind) {
   return "none";
 }
 
+const char* metric_name(SignalMetric metric) {
+  switch (metric) {
+    case SignalMetric::kRelativeL1:
+      return "relative_l1";
+    case SignalMetric::kMeanSquare:
+      return "mean_square";
+    case SignalMetric::kCosineDistance:
+      return "cosine_distance";
+  }
+  return "relative_l1";
+}
+
 // Part of a block whose stages are reused, 0 … 1.
 double reused_share(const std::vector<bool>& stages) {
   const auto reused = static_cast<double>(std::count(stages.begin(), stages.end(), true));
@@ -33,7 +45,7 @@ double reused_share(const std::vector<bool>& stages) {
 
 // One letter per block.
 std::string block_letters(const BranchPlan& done, std::size_t num_blocks) {
-  const bool all = done.reuse == Site::kBranch || done.reuse == Site::kStack;
+  const bool all = leaves_out_stack(done.reuse);
   std::string letters(num_blocks, all ? kReused : kComputed);
   for (std::size_t block = 0; block < done.blocks.size(); ++block) {
     if (done.blocks[block]) letters[block] = kReused;
@@ -63,6 +75,11 @@ Json branch_to_json(const BranchRecord& branch, std::size_t num_blocks) {
                {"blocks", block_letters(branch.done, num_blocks)},
                {"reason", branch.reason}};
   if (branch.done.reuse == Site::kStage) json["stages"] = stage_letters(branch.done);
+  if (branch.done.weight != 0) json["weight"] = branch.done.weight;
+  if (branch.done.cfg != CfgWeights()) {
+    json["cfg_weights"] = {branch.done.cfg.low, branch.done.cfg.high};
+  }
+  if (branch.done.mean_of_branches) json["mean_of_branches"] = true;
   if (branch.motion) json["motion"] = number_or_null(*branch.motion);
   if (branch.distances.empty()) return json;
   json["indicator"] = number_or_null(*mean_distance(branch.distances));
@@ -86,6 +103,7 @@ Json evaluation_to_json(const EvaluationRecord& evaluation) {
   }
   if (!evaluation.guided_reason.empty()) {
     json["guided_reused"] = evaluation.guided_reused;
+    if (evaluation.guided_weight != 0) json["guided_weight"] = evaluation.guided_weight;
     json["guided_reason"] = evaluation.guided_reason;
   }
   json["branches"] = Json::object();
@@ -123,6 +141,7 @@ Json totals_to_json(const CacheTotals& totals) {
 Json signal_to_json(const SignalNeeds& signal) {
   Json json = {{"kind", signal_name(signal.kind)}};
   if (signal.kind == SignalKind::kNone) return json;
+  json["metric"] = metric_name(signal.metric);
   json["blocks"] = signal.blocks;
   json["early"] = signal.early;
   return json;

@@ -29,6 +29,7 @@ struct EvaluationRecord {
   EvaluationContext context;
   std::size_t num_blocks = 0;  // of the expert that ran
   bool guided_reused = false;
+  double guided_weight = 0;   // EvaluationPlan::guided_weight
   std::string guided_reason;  // as BranchRecord::reason; empty when the policy has no guided site
   std::vector<BranchRecord> branches;  // those that took part; empty when guided_reused
 };

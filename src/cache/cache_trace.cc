@@ -7,8 +7,8 @@
 namespace bw {
 namespace {
 
-constexpr std::array kSites = {Site::kNone,   Site::kGuided, Site::kBranch, Site::kStack,
-                               Site::kMiddle, Site::kBlock,  Site::kStage};
+constexpr std::array kSites = {Site::kNone,  Site::kGuided, Site::kBranch, Site::kCfg,
+                               Site::kStack, Site::kMiddle, Site::kBlock,  Site::kStage};
 
 Site parse_site(const std::string& name, const Origin& origin) {
   std::vector<std::string> known;
@@ -69,6 +69,18 @@ BranchPlan parse_staged_branch(JsonObject& object, const std::vector<bool>& bloc
   return plan;
 }
 
+// How a branch's reused value is made, where that is not the same at every evaluation.
+void parse_numbers(JsonObject& object, BranchPlan& plan) {
+  if (object.has("weight")) plan.weight = object.number("weight");
+  plan.mean_of_branches = object.has("mean_of_branches") && object.boolean("mean_of_branches");
+  if (!object.has("cfg_weights")) return;
+  const Json& weights = object.require("cfg_weights");
+  const bool is_pair = weights.is_array() && weights.size() == 2 && weights[0].is_number() &&
+                       weights[1].is_number();
+  if (!is_pair) reject(object.at("cfg_weights"), "must be two numbers");
+  plan.cfg = {weights[0].get<double>(), weights[1].get<double>()};
+}
+
 // Some blocks, all next to each other.
 bool is_middle(const std::vector<bool>& blocks) {
   const auto begin = std::find(blocks.begin(), blocks.end(), true);
@@ -82,9 +94,11 @@ BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& 
   const std::string letters = object.text("blocks");
   std::vector<bool> blocks =
       parse_letters(letters, std::to_string(num_blocks), object.at("blocks"));
-  if (plan.reuse == Site::kStage) return parse_staged_branch(object, blocks);
+  if (plan.reuse == Site::kStage) plan = parse_staged_branch(object, blocks);
+  parse_numbers(object, plan);
+  if (plan.reuse == Site::kStage) return plan;
   const auto reused = static_cast<std::size_t>(std::count(blocks.begin(), blocks.end(), true));
-  const bool is_whole = plan.reuse == Site::kBranch || plan.reuse == Site::kStack;
+  const bool is_whole = leaves_out_stack(plan.reuse);
   const bool agrees = plan.reuse == Site::kBlock    ? reused > 0
                       : plan.reuse == Site::kMiddle ? is_middle(blocks)
                                                     : reused == (is_whole ? num_blocks : 0);
@@ -114,6 +128,7 @@ CacheTrace::Step parse_evaluation(const Json& json, const Origin& origin) {
   step.context.expert = static_cast<std::size_t>(expert);
   step.context.guided = object.boolean("guided");
   step.guided_reused = object.has("guided_reused") && object.boolean("guided_reused");
+  if (object.has("guided_weight")) step.guided_weight = object.number("guided_weight");
   const Json& branches = object.require("branches");
   const Origin at = object.at("branches");
   require_kind(branches, branches.is_object(), "an object", at);
@@ -126,8 +141,11 @@ CacheTrace::Step parse_evaluation(const Json& json, const Origin& origin) {
       reject(at, "the branch '" + name + (runs ? "' is missing" : "' cannot take part here"));
     }
     if (!runs) continue;
-    step.branches[index_of(branch)] =
-        parse_branch(by_name.require(name), step.num_blocks, by_name.at(name));
+    BranchPlan& plan = step.branches[index_of(branch)];
+    plan = parse_branch(by_name.require(name), step.num_blocks, by_name.at(name));
+    if (plan.reuse == Site::kCfg && branch == Branch::kCond) {
+      reject(by_name.at(name), "'cfg' stands for the unconditional branch alone");
+    }
   }
   by_name.finish();
   return step;
@@ -147,6 +165,7 @@ CacheTrace trace_of(const CacheReport& report) {
     CacheTrace::Step step{evaluation.context,
                           evaluation.guided_reused ? 0 : evaluation.num_blocks,
                           evaluation.guided_reused,
+                          evaluation.guided_weight,
                           {}};
     for (const BranchRecord& branch : evaluation.branches) {
       step.branches[index_of(branch.branch)] = branch.done;
@@ -166,7 +185,7 @@ CacheTrace trace_from_json(const Json& cache, const Origin& origin) {
     trace.sites.push_back(parse_site(site.get<std::string>(), object.at("sites")));
   }
   trace.rebuild = object.text("rebuild");
-  (void)Rebuild::parse(trace.rebuild, object.at("rebuild"));
+  (void)Rebuild::from_name(trace.rebuild, object.at("rebuild"));
   const Json& evaluations = object.require("evaluations");
   const Origin at = object.at("evaluations");
   require_kind(evaluations, evaluations.is_array(), "a list", at);

@@ -16,6 +16,7 @@ struct CacheTrace {
     EvaluationContext context;  // index, step, part, expert and guided only
     std::size_t num_blocks = 0;
     bool guided_reused = false;
+    double guided_weight = 0;
     std::array<BranchPlan, kNumBranches> branches;
   };
   std::vector<Site> sites;

@@ -39,9 +39,12 @@ class Decider {
     if (plan.reuse == Site::kBlock) return decide_blocks(branch, plan);
     if (plan.reuse == Site::kStage) return decide_stages(branch, plan);
     if (plan.reuse == Site::kMiddle) return decide_middle(branch, plan);
-    const Slot slot = plan.reuse == Site::kBranch ? Slot::kBranch : Slot::kStack;
+    BW_CHECK(plan.reuse != Site::kCfg || branch == Branch::kUncond);
+    const Slot slot = plan.reuse == Site::kBranch ? Slot::kBranch
+                      : plan.reuse == Site::kCfg  ? Slot::kCfg
+                                                  : Slot::kStack;
     if (!has_anchor(slot, branch)) return {{}, kNoAnchor};
-    return {{.reuse = plan.reuse}, kPolicy};
+    return {{.reuse = plan.reuse, .weight = plan.weight, .cfg = plan.cfg}, kPolicy};
   }
 
   // Why the guided prediction cannot be reused, or an empty text.
@@ -124,6 +127,7 @@ StepDecision decide(const Overrules& overrules, const EvaluationContext& context
     BW_CHECK(overrules.needs.has(Site::kGuided));
     refusal = decider.guided_refusal();
     decision.run_branches = !refusal.empty();
+    decision.guided_weight = plan.guided_weight;
     if (!decision.run_branches) return decision;
     decision.guided_reason = refusal;
   }
@@ -136,7 +140,7 @@ StepDecision decide(const Overrules& overrules, const EvaluationContext& context
   if (!overrules.layout.batched || !context.guided) return decision;
   BranchDecision& cond = decision.branches[index_of(Branch::kCond)];
   BranchDecision& uncond = decision.branches[index_of(Branch::kUncond)];
-  if (cond.plan == uncond.plan) return decision;
+  if (cond.plan == uncond.plan || uncond.plan.reuse == Site::kCfg) return decision;
   for (BranchDecision* branch : {&cond, &uncond}) {
     if (branch->plan.reuse != Site::kNone) *branch = {{}, "batched"};
   }

@@ -10,8 +10,8 @@ namespace {
 
 // Compared with later, whether or not a guard forbids reuse there.
 bool is_measured(Slot slot) {
-  return slot == Slot::kSignal || slot == Slot::kLatents || slot == Slot::kLatentsComputed ||
-         slot == Slot::kPrediction;
+  return slot == Slot::kSignal || slot == Slot::kProbe || slot == Slot::kLatents ||
+         slot == Slot::kLatentsComputed || slot == Slot::kPrediction;
 }
 
 }  // namespace
@@ -36,12 +36,18 @@ bool Lifetimes::dropped_after(const CacheKey& key, std::int64_t index) const {
   return layout_.evaluations[static_cast<std::size_t>(index) + 1].guided != guided;
 }
 
+std::size_t ring_depth(Slot slot, const CacheNeeds& needs) {
+  if (slot == Slot::kProbe) return 2;
+  return is_measured(slot) || slot == Slot::kCfg ? 1 : needs.rebuild.depth();
+}
+
 std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
                            const CacheLayout& layout) {
   const ExpertLayout& expert = layout.experts[key.expert];
   switch (key.slot) {
     case Slot::kGuided:
     case Slot::kBranch:
+    case Slot::kCfg:
     case Slot::kLatents:
     case Slot::kLatentsComputed:
     case Slot::kPrediction:
@@ -49,9 +55,11 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
     case Slot::kStack:
     case Slot::kMiddle:
     case Slot::kBlock:
+    case Slot::kProbe:
     case Slot::kStage:  // at most: a stage may leave streams alone
       return expert.hidden_bytes;
     case Slot::kSignal:
+      if (needs.signal.denoised) return expert.filtered_bytes;
       return needs.signal.kind == SignalKind::kAttentionInput ? expert.probe_bytes
                                                               : expert.hidden_bytes;
   }
@@ -75,6 +83,7 @@ std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext
     if (branch == Branch::kUncond && !context.guided) continue;
     key.branch = branch;
     if (needs.has(Site::kBranch)) add(Slot::kBranch);
+    if (needs.has(Site::kCfg) && branch == Branch::kUncond) add(Slot::kCfg);
     if (needs.has(Site::kStack)) add(Slot::kStack);
     if (needs.has(Site::kMiddle)) add(Slot::kMiddle);
     if (needs.has(Site::kBlock)) {
@@ -90,6 +99,7 @@ std::vector<CacheKey> kept_keys(const CacheNeeds& needs, const EvaluationContext
     const bool is_probed = needs.signal.kind != SignalKind::kNone && context.part == 0 &&
                            needs.signal.branches[index_of(branch)];
     if (is_probed && needs.signal.early) add(Slot::kSignal, needs.middle.first);
+    if (is_probed && needs.signal.progress) add(Slot::kProbe);
     if (is_probed && !needs.signal.early) {
       for (const std::size_t block : needs.signal.blocks[context.expert]) {
         add(Slot::kSignal, block);
@@ -108,7 +118,7 @@ std::uint64_t declared_cache_bytes(const CacheNeeds& needs, const CacheGuards& g
   std::uint64_t most = 0;
   for (const EvaluationContext& context : layout.evaluations) {
     for (const CacheKey& key : kept_keys(needs, context)) {
-      const std::size_t depth = is_measured(key.slot) ? 1 : needs.rebuild.depth();
+      const std::size_t depth = ring_depth(key.slot, needs);
       if (!lifetimes.readable_after(key, context.index) || samples[key] == depth) continue;
       ++samples[key];
       bytes += sample_bytes(key, needs, layout);

@@ -26,6 +26,9 @@ class Lifetimes {
   const CacheLayout& layout_;
 };
 
+// Samples kept per key of the slot.
+[[nodiscard]] std::size_t ring_depth(Slot slot, const CacheNeeds& needs);
+
 // Bytes of one sample of the key.
 [[nodiscard]] std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
                                          const CacheLayout& layout);

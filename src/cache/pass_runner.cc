@@ -7,6 +7,9 @@
 
 #include "base/check.h"
 #include "base/stopwatch.h"
+#include "cache/cache_controller.h"
+#include "cache/wiener_filter.h"
+#include "kernels/combine.h"
 
 namespace bw {
 namespace {
@@ -113,6 +116,7 @@ Hidden PassRunner::prediction_input() const {
 
 at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
   measure_ = measure && context_.part == 0 && parts_.needs.signal.kind != SignalKind::kNone;
+  queues_.fill(DistanceQueue(parts_.needs.signal.metric));
   if (plan_.reuse == Site::kBranch) {
     return rebuild(Slot::kBranch, {}, prediction_input()).front();
   }
@@ -125,6 +129,9 @@ at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
     return made;
   });
   model.head.rows += static_cast<std::int64_t>(lane_.size());
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    note(&RecordedParts::prediction, key(Slot::kBranch, lane_[i]), i, {prediction});
+  }
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
     keep(Slot::kBranch, {}, prediction_input(), {prediction});
   }
@@ -153,6 +160,7 @@ Hidden PassRunner::walk_stack(Pass& pass) {
   } else {
     hidden = run_blocks(pass, 0, num_blocks, input);
   }
+  note_segment(&RecordedParts::stack, Slot::kStack, {}, {input, hidden});
   // A stack with a reused block is no true sample of itself.
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kStack)) {
     keep(Slot::kStack, {}, input, hidden);
@@ -168,11 +176,20 @@ Hidden PassRunner::run_blocks(Pass& pass, std::size_t begin, std::size_t end, Hi
 Hidden PassRunner::run_middle(Pass& pass, const Hidden& stack_input, const Hidden& hidden) {
   const MiddleBlocks& middle = parts_.needs.middle;
   const Hidden signal = early_tensors(pass, stack_input, hidden);
+  const Hidden added = signal.empty() || !parts_.needs.signal.progress
+                           ? Hidden{}
+                           : difference(hidden, stack_input);
+  if (!added.empty()) compare_progress(added);
   if (!signal.empty()) compare_early(signal);
-  if (plan_.ask && !confirm_(*this)) plan_ = {};
+  if (plan_.ask) {
+    const Verdict verdict = confirm_(*this);
+    plan_.weight = verdict.weight;
+    if (!verdict.reuse) plan_ = {};
+  }
   plan_.ask = false;
   const bool reuse = plan_.reuse == Site::kMiddle;
   if (!signal.empty() && !(reuse && parts_.needs.signal.against_computed)) keep_early(signal);
+  if (!added.empty() && !reuse) keep_progress(added);
   if (reuse) return rebuild(Slot::kMiddle, {}, hidden);
   Hidden output = run_blocks(pass, middle.first, pass.blocks().size() - middle.last, hidden);
   if (plan_.reuse == Site::kNone) keep(Slot::kMiddle, {}, hidden, output);
@@ -186,7 +203,10 @@ Hidden PassRunner::early_tensors(Pass& pass, const Hidden& stack_input, const Hi
   if (!measure_ || !signal.early || !wanted) return {};
   double& seconds = parts_.clocks.indicator_seconds;
   if (signal.kind == SignalKind::kAttentionInput) {
-    return {timed(seconds, [&] { return pass.probe(parts_.needs.middle.first, hidden); })};
+    return {timed(seconds, [&] {
+      const at::Tensor input = pass.probe(parts_.needs.middle.first, hidden);
+      return signal.denoised ? wiener_filtered(input, parts_.expert.grid, context_.sigma) : input;
+    })};
   }
   if (signal.kind == SignalKind::kBlockOutput) return hidden;
   return timed(seconds, [&] { return difference(hidden, stack_input); });
@@ -202,6 +222,34 @@ void PassRunner::compare_early(const Hidden& now) {
     queues_[i].compare(rows_of(now, i, lane_.size()), before.front(), context_.step, early_batch_);
   }
   early_batch_.send();
+  parts_.clocks.indicator_seconds += watch.seconds();
+}
+
+EarlySignal PassRunner::early_signal(std::size_t i) const {
+  EarlySignal signal;
+  const std::vector<double> distances = queues_[i].distances(early_batch_);
+  if (!distances.empty()) signal.distance = distances.front();
+  if (progress_[i]) signal.progress = progress(*progress_[i], early_batch_);
+  return signal;
+}
+
+void PassRunner::compare_progress(const Hidden& added) {
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
+    const std::span<const Sample> before = parts_.history.find(key(Slot::kProbe, lane_[i]));
+    if (before.size() < 2) continue;
+    progress_[i] = queue_progress(rows_of(added, i, lane_.size()), before, early_batch_);
+  }
+  parts_.clocks.indicator_seconds += watch.seconds();
+}
+
+void PassRunner::keep_progress(const Hidden& added) {
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
+    keep_signal(key(Slot::kProbe, lane_[i]), rows_of(added, i, lane_.size()));
+  }
   parts_.clocks.indicator_seconds += watch.seconds();
 }
 
@@ -227,12 +275,20 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
     if (probed) measure_block(block, {});
     return run_stages(pass, block, input);
   }
+  if (block == 0 && parts_.recorder != nullptr && parts_.recorder->parts().probe) {
+    const Hidden now = {pass.probe(0, input)};
+    for (std::size_t i = 0; i < lane_.size(); ++i) {
+      note(&RecordedParts::probe, key(Slot::kSignal, lane_[i]), i, now);
+    }
+  }
   if (probed && needs.signal.kind == SignalKind::kAttentionInput) {
     measure_block(
         block, {timed(parts_.clocks.indicator_seconds, [&] { return pass.probe(block, input); })});
   }
-  const bool by_stages = may_reuse_stage_of(block) || probed_stage(block);
+  const bool notes_stages = parts_.recorder != nullptr && parts_.recorder->parts().stages;
+  const bool by_stages = may_reuse_stage_of(block) || probed_stage(block) || notes_stages;
   Hidden output = by_stages ? run_stages(pass, block, input) : run_whole_block(pass, block, input);
+  note_segment(&RecordedParts::blocks, Slot::kBlock, {block, 0}, {input, output});
   if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
   if (probed && needs.signal.kind == SignalKind::kBlockResidual) {
     measure_block(
@@ -275,6 +331,9 @@ StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) 
     return {rebuild(Slot::kStage, at, {}), std::move(gate)};
   }
   StageResult result = model_work(work, [&] { return pass.run_stage(at.block, at.stage, input); });
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    note(&RecordedParts::stages, key(Slot::kStage, lane_[i], at), i, result.output);
+  }
   if (!parts_.needs.has(Site::kStage)) return result;  // walked by stages for its signal
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   if (!std::binary_search(reusable.begin(), reusable.end(), at)) return result;
@@ -320,7 +379,8 @@ bool PassRunner::probes_whole_lane() const {
 
 void PassRunner::keep_signal(const CacheKey& signal, Hidden rows) {
   if (!parts_.lifetimes.readable_after(signal, context_.index)) return;
-  Hidden dropped = parts_.history.make_room(signal, 1);
+  const std::size_t depth = ring_depth(signal.slot, parts_.needs);
+  Hidden dropped = parts_.history.make_room(signal, depth);
   if (!probes_whole_lane()) rows = copied(std::move(dropped), rows);
   parts_.history.push(signal, {context_.step, std::move(rows)});
 }
@@ -341,7 +401,7 @@ void PassRunner::measure_block(std::size_t block, const Hidden& now) {
       queues_[i].skip();
     }
     if (parts_.needs.signal.motion) {
-      queues_[i].compare_frames(rows.front(), parts_.frames, parts_.distances);
+      queues_[i].compare_frames(rows.front(), parts_.expert.grid.front(), parts_.distances);
     }
     keep_signal(signal, std::move(rows));
   }
@@ -354,11 +414,39 @@ Hidden PassRunner::rebuild(Slot slot, StageRef at, const Hidden& input) {
   std::vector<Hidden> parts;
   for (std::size_t i = 0; i < lane_.size(); ++i) {
     const std::span<const Sample> samples = parts_.history.find(key(slot, lane_[i], at));
-    parts.push_back(rule.value(samples, context_.step, rows_of(input, i, lane_.size())));
+    const RebuildAt here{context_.step, context_.num_steps, plan_.weight};
+    Hidden value = rule.value(samples, here, rows_of(input, i, lane_.size()));
+    if (plan_.mean_of_branches) value = mean_with_other(slot, at, lane_[i], std::move(value));
+    parts.push_back(std::move(value));
   }
   Hidden result = stack_rows(std::move(parts));
   parts_.clocks.rebuild_seconds += watch.seconds();
   return result;
+}
+
+Hidden PassRunner::mean_with_other(Slot slot, StageRef at, Branch branch, Hidden value) const {
+  const Branch other = branch == Branch::kCond ? Branch::kUncond : Branch::kCond;
+  const std::span<const Sample> samples = parts_.history.find(key(slot, other, at));
+  if (samples.empty()) return value;
+  const RebuildAt here{context_.step, context_.num_steps, plan_.weight};
+  const Hidden second = rule_of(slot).value(samples, here, {});
+  for (std::size_t stream = 0; stream < value.size(); ++stream) {
+    value[stream] = combine({value[stream], second[stream]}, {0.5, 0.5});
+  }
+  return value;
+}
+
+void PassRunner::note(bool RecordedParts::* part, const CacheKey& at, std::size_t lane,
+                      const Hidden& value) {
+  if (parts_.recorder == nullptr || !(parts_.recorder->parts().*part)) return;
+  parts_.recorder->record(at, context_, rows_of(value, lane, lane_.size()));
+}
+
+void PassRunner::note_segment(bool RecordedParts::* part, Slot slot, StageRef at,
+                              const std::pair<const Hidden&, const Hidden&>& ends) {
+  if (parts_.recorder == nullptr || !(parts_.recorder->parts().*part)) return;
+  const Hidden added = difference(ends.second, ends.first);
+  for (std::size_t i = 0; i < lane_.size(); ++i) note(part, key(slot, lane_[i], at), i, added);
 }
 
 void PassRunner::keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output) {

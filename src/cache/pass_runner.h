@@ -14,6 +14,7 @@
 
 #include "bundle/denoiser.h"
 #include "cache/cache_report.h"
+#include "cache/feature_recorder.h"
 #include "cache/history.h"
 #include "cache/memory_plan.h"
 #include "cache/signals.h"
@@ -33,16 +34,17 @@ struct RunnerParts {
   History& history;
   CacheClocks& clocks;
   RelativeL1Batch& distances;
-  std::int64_t frames;  // ExpertLayout::frames
-  at::Tensor latents;   // the model's input [1,C,F,H,W] f32; undefined when played through
+  const ExpertLayout& expert;
+  at::Tensor latents;         // the model's input [1,C,F,H,W] f32; undefined when played through
+  FeatureRecorder* recorder;  // or null
 };
 
 class PassRunner {
  public:
   using BeginPass = std::function<std::unique_ptr<Pass>()>;
   using Lane = std::span<const Branch>;
-  // Answers a plan that asks, once signal() and early_distances() of the lane are known.
-  using Confirm = std::function<bool(const PassRunner&)>;
+  // Answers a plan that asks, once early_signal() of the lane is known.
+  using Confirm = std::function<Verdict(const PassRunner&)>;
 
   // `plan` is that of every branch of the lane; `context` must outlive the runner.
   PassRunner(const RunnerParts& parts, const EvaluationContext& context, BranchPlan plan, Lane lane,
@@ -57,10 +59,8 @@ class PassRunner {
   [[nodiscard]] at::Tensor run(const BeginPass& begin_pass, bool measure);
   // What was measured of the lane's i-th branch, in the batch `distances`.
   [[nodiscard]] const DistanceQueue& signal(std::size_t i) const { return queues_[i]; }
-  // An early signal has been read already; empty without a predecessor.
-  [[nodiscard]] std::vector<double> early_distances(std::size_t i) const {
-    return queues_[i].distances(early_batch_);
-  }
+  // Has been read already.
+  [[nodiscard]] EarlySignal early_signal(std::size_t i) const;
   // The plan, with what was asked decided.
   [[nodiscard]] const BranchPlan& done() const { return plan_; }
 
@@ -74,6 +74,8 @@ class PassRunner {
   // What a branch's prediction is a residual over: the latents, a row per branch of the lane.
   [[nodiscard]] Hidden prediction_input() const;
   [[nodiscard]] Hidden rebuild(Slot slot, StageRef at, const Hidden& input);
+  // BranchPlan::mean_of_branches: with the value that is kept of the other branch, if any.
+  [[nodiscard]] Hidden mean_with_other(Slot slot, StageRef at, Branch branch, Hidden value) const;
   void keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output);
   [[nodiscard]] Hidden walk_stack(Pass& pass);
   // Blocks begin … end − 1.
@@ -84,6 +86,13 @@ class PassRunner {
   [[nodiscard]] Hidden early_tensors(Pass& pass, const Hidden& stack_input, const Hidden& hidden);
   void compare_early(const Hidden& now);
   void keep_early(const Hidden& now);
+  // SignalNeeds::progress of what the first blocks add.
+  void compare_progress(const Hidden& added);
+  void keep_progress(const Hidden& added);
+  // Hands a segment to the recorder, if there is one that wants it.
+  void note(bool RecordedParts::* part, const CacheKey& at, std::size_t lane, const Hidden& value);
+  void note_segment(bool RecordedParts::* part, Slot slot, StageRef at,
+                    const std::pair<const Hidden&, const Hidden&>& ends);
   // Becomes what the next evaluation compares with.
   void keep_signal(const CacheKey& signal, Hidden rows);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);
@@ -109,6 +118,7 @@ class PassRunner {
   RelativeL1Batch early_batch_;
   bool measure_ = false;
   std::array<DistanceQueue, kNumBranches> queues_;
+  std::array<std::optional<ProgressRows>, kNumBranches> progress_;
 };
 
 }  // namespace bw

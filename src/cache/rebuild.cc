@@ -2,8 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
+#include <cstdio>
 
 #include "base/check.h"
 #include "kernels/combine.h"
@@ -24,6 +27,8 @@ constexpr std::array<Rule, 3> kRules = {{
     {"linear", true, 1},    // Y = X + the line through the last two (Y − X)
 }};
 constexpr std::string_view kTaylorPrefix = "taylor:";
+constexpr std::string_view kWeighted = "weighted";
+constexpr std::string_view kWeightedResidual = "weighted residual";
 
 int parse_order(std::string_view text) {
   int order = 0;
@@ -59,7 +64,43 @@ Rebuild Rebuild::parse(std::string_view text, const Origin& origin) {
                      .append(known_names_hint(text, known)));
 }
 
+Rebuild Rebuild::weighted(bool residual) {
+  Rebuild rebuild;
+  rebuild.residual_ = residual;
+  rebuild.order_ = 1;
+  rebuild.weighted_ = true;
+  return rebuild;
+}
+
+Rebuild Rebuild::chebyshev(const Chebyshev& fit) {
+  BW_CHECK(fit.degree >= 1 && fit.window >= 2 && fit.ridge > 0);
+  Rebuild rebuild;
+  rebuild.residual_ = true;
+  rebuild.order_ = fit.window - 1;
+  rebuild.chebyshev_ = fit;
+  return rebuild;
+}
+
+Rebuild Rebuild::from_name(std::string_view name, const Origin& origin) {
+  if (name == kWeighted || name == kWeightedResidual) return weighted(name == kWeightedResidual);
+  Chebyshev fit;
+  const bool is_fit = std::sscanf(std::string(name).c_str(), "chebyshev:%d;%d;%lg;%lg",
+                                  &fit.degree, &fit.window, &fit.ridge, &fit.blend) == 4;
+  if (!is_fit) return parse(name, origin);
+  if (fit.degree < 1 || fit.window < 2 || !(fit.ridge > 0)) {
+    reject(origin, "'" + std::string(name) + "' is no fit: degree >= 1, window >= 2, ridge > 0");
+  }
+  return chebyshev(fit);
+}
+
 std::string Rebuild::name() const {
+  if (weighted_) return std::string(residual_ ? kWeightedResidual : kWeighted);
+  if (chebyshev_) {
+    std::array<char, 96> text{};
+    std::snprintf(text.data(), text.size(), "chebyshev:%d;%d;%.17g;%.17g", chebyshev_->degree,
+                  chebyshev_->window, chebyshev_->ridge, chebyshev_->blend);
+    return text.data();
+  }
   for (const Rule& rule : kRules) {
     if (rule.residual == residual_ && rule.order == order_) return std::string(rule.name);
   }
@@ -81,7 +122,24 @@ Hidden Rebuild::keep(const Hidden& input, const Hidden& output) const {
   return residual;
 }
 
-Hidden Rebuild::value(std::span<const Sample> samples, std::int64_t step,
+std::size_t Rebuild::depth() const { return static_cast<std::size_t>(order_) + 1; }
+
+std::vector<double> Rebuild::weights(std::span<const Sample> samples, const RebuildAt& at) const {
+  if (weighted_) return {1 + at.weight, -at.weight};
+  std::vector<std::int64_t> steps;
+  for (const Sample& sample : samples) steps.push_back(sample.step);
+  if (!chebyshev_) return extrapolation_weights(steps, at.step);
+  std::vector<double> fit = chebyshev_weights(steps, at, *chebyshev_);
+  const std::vector<double> line =
+      extrapolation_weights(std::span<const std::int64_t>(steps).first(2), at.step);
+  for (std::size_t i = 0; i < fit.size(); ++i) {
+    fit[i] *= chebyshev_->blend;
+    if (i < line.size()) fit[i] += (1 - chebyshev_->blend) * line[i];
+  }
+  return fit;
+}
+
+Hidden Rebuild::value(std::span<const Sample> samples, const RebuildAt& at,
                       const Hidden& input) const {
   BW_CHECK(!samples.empty() && samples.size() <= depth());
   const Hidden& newest = samples.front().value;
@@ -94,15 +152,13 @@ Hidden Rebuild::value(std::span<const Sample> samples, std::int64_t step,
     }
     return result;
   }
-  std::vector<std::int64_t> steps;
-  for (const Sample& sample : samples) steps.push_back(sample.step);
-  std::vector<double> weights = extrapolation_weights(steps, step);
-  if (residual_) weights.push_back(1);
+  std::vector<double> factors = weights(samples, at);
+  if (residual_) factors.push_back(1);
   for (std::size_t i = 0; i < newest.size(); ++i) {
     std::vector<at::Tensor> values;
     for (const Sample& sample : samples) values.push_back(sample.value[i]);
     if (residual_) values.push_back(input[i]);
-    result.push_back(combine(values, weights));
+    result.push_back(combine(values, factors));
   }
   return result;
 }
@@ -131,6 +187,44 @@ std::vector<double> extrapolation_weights(std::span<const std::int64_t> steps,
     }
   }
   return weights;
+}
+
+namespace {
+
+// T_0(x) … T_degree(x).
+std::vector<double> chebyshev_values(double x, int degree) {
+  std::vector<double> values = {1, x};
+  for (int j = 2; j <= degree; ++j) {
+    const std::size_t n = values.size();
+    values.push_back(2 * x * values[n - 1] - values[n - 2]);
+  }
+  return values;
+}
+
+}  // namespace
+
+std::vector<double> chebyshev_weights(std::span<const std::int64_t> steps, const RebuildAt& at,
+                                      const Rebuild::Chebyshev& fit) {
+  const double last = static_cast<double>(std::max<std::int64_t>(at.num_steps - 1, 1));
+  const auto place = [&](std::int64_t step) { return 2 * static_cast<double>(step) / last - 1; };
+  const auto count = static_cast<std::int64_t>(steps.size());
+  const std::int64_t size = fit.degree + 1;
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kDouble);
+  at::Tensor phi = at::empty({count, size}, options);
+  at::Tensor target = at::empty({size, 1}, options);
+  const auto fill = [&](double* row, std::int64_t step) {
+    const std::vector<double> values = chebyshev_values(place(step), fit.degree);
+    std::copy(values.begin(), values.end(), row);
+  };
+  for (std::int64_t i = 0; i < count; ++i) {
+    fill(phi.mutable_data_ptr<double>() + i * size, steps[static_cast<std::size_t>(i)]);
+  }
+  fill(target.mutable_data_ptr<double>(), at.step);
+  const at::Tensor gram = at::mm(phi.t(), phi) + fit.ridge * at::eye(size, options);
+  const at::Tensor solved = at::cholesky_solve(target, at::linalg_cholesky(gram));
+  const at::Tensor weights = at::mm(phi, solved).contiguous();
+  const auto* values = weights.const_data_ptr<double>();
+  return {values, values + count};
 }
 
 }  // namespace bw

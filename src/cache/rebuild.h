@@ -39,7 +39,7 @@ class Rebuild {
   // extrapolate; their users cannot choose it, so `parse` of a parameter does not take it.
   [[nodiscard]] static Rebuild weighted(bool residual);
   // Spectrum: Chebyshev polynomials up to `degree` fitted to output − input at the last computed
-  // steps by ridge regression with `ridge` (arXiv 2603.01623), blended with the line through the
+  // steps by ridge regression with `ridge`, blended with the line through the
   // last two: blend · fit + (1 − blend) · line.
   struct Chebyshev {
     int degree = 3;

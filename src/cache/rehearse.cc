@@ -146,7 +146,7 @@ CacheReport rehearse(CacheSetup setup, const SignalRecord& record) {
     const auto latents = i < record.latents.size() ? record.latents[i] : std::nullopt;
     if (cache.begin_recorded(e.index, latents).run_branches) {
       const std::span<const Branch> both(kBranches);
-      if (e.guided && layout.batched) {
+      if (cache.runs_batched()) {
         combined = run(e, both).narrow(0, 0, 1);
       } else {
         combined = run(e, both.first(1));

@@ -18,7 +18,7 @@ class ReplayPolicy final : public CachePolicy {
 
   EvaluationPlan begin(const EvaluationContext& context) const override {
     const CacheTrace::Step& step = trace_.evaluations[static_cast<std::size_t>(context.index)];
-    return {step.guided_reused, step.branches, /*measure=*/false};
+    return {step.guided_reused, step.guided_weight, step.branches, /*measure=*/false};
   }
 
   void observe(const EvaluationContext&, const Observation&) override {}
@@ -149,7 +149,7 @@ std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
                       static_cast<std::int64_t>(evaluations.size()));
   }
   CacheNeeds needs{.sites = trace.sites,
-                   .rebuild = Rebuild::parse(trace.rebuild, origin.at("rebuild")),
+                   .rebuild = Rebuild::from_name(trace.rebuild, origin.at("rebuild")),
                    .signal = {}};
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     const Origin at = evaluation_origin(origin, i);

@@ -1,18 +1,72 @@
 #include "cache/signals.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <limits>
 
 #include "base/check.h"
 
 namespace bw {
+namespace {
+
+// What a metric sums up of one stream, and what it divides by; both f64.
+struct Sums {
+  at::Tensor difference;
+  at::Tensor reference;
+};
+
+Sums square_sums(const at::Tensor& now, const at::Tensor& before) {
+  const at::Tensor difference = now.to(at::kFloat) - before.to(at::kFloat);
+  const at::Tensor sum = difference.square().sum(at::kDouble);
+  return {sum, at::full_like(sum, static_cast<double>(now.numel()))};
+}
+
+// [B,N,D]: the first eighth of D, at least one channel.
+Sums cosine_sums(const at::Tensor& now, const at::Tensor& before) {
+  const std::int64_t channels = std::max<std::int64_t>(now.size(-1) / 8, 1);
+  const auto part = [&](const at::Tensor& x) {
+    return x.narrow(-1, 0, channels).to(at::kFloat);
+  };
+  const at::Tensor cosine = at::cosine_similarity(part(now), part(before), -1, 1e-12);
+  const at::Tensor sum = (1 - cosine).sum(at::kDouble);
+  return {sum, at::full_like(sum, static_cast<double>(cosine.numel()))};
+}
+
+}  // namespace
+
+ProgressRows queue_progress(const Hidden& now, std::span<const Sample> samples,
+                            RelativeL1Batch& batch) {
+  BW_CHECK(samples.size() == 2);
+  ProgressRows rows;
+  for (std::size_t stream = 0; stream < now.size(); ++stream) {
+    const at::Tensor& before = samples[1].value[stream];
+    rows.now.push_back(batch.add(now[stream], before));
+    rows.newest.push_back(batch.add(samples[0].value[stream], before));
+  }
+  return rows;
+}
+
+double progress(const ProgressRows& rows, const RelativeL1Batch& batch) {
+  RelativeL1Sums now, newest;
+  for (const std::size_t row : rows.now) now += batch.sums(row);
+  for (const std::size_t row : rows.newest) newest += batch.sums(row);
+  return now.difference / newest.difference;
+}
 
 void DistanceQueue::compare(const Hidden& now, const Sample& reference, std::int64_t step,
                             RelativeL1Batch& batch) {
   BW_CHECK(now.size() == reference.value.size());
   std::vector<std::size_t>& rows = rows_.emplace_back();
   for (std::size_t stream = 0; stream < now.size(); ++stream) {
-    rows.push_back(batch.add(now[stream], reference.value[stream]));
+    const at::Tensor& before = reference.value[stream];
+    if (metric_ == SignalMetric::kRelativeL1) {
+      rows.push_back(batch.add(now[stream], before));
+      continue;
+    }
+    const Sums sums = metric_ == SignalMetric::kMeanSquare ? square_sums(now[stream], before)
+                                                           : cosine_sums(now[stream], before);
+    rows.push_back(batch.add_sums(sums.difference, sums.reference));
   }
   gap_ = std::max(gap_, step - reference.step);
 }

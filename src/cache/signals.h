@@ -5,19 +5,34 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "bundle/denoiser.h"
+#include "cache/cache_policy.h"
 #include "cache/rebuild.h"
 #include "kernels/relative_l1_batch.h"
 
 namespace bw {
 
+// Rows of a batch that give EarlySignal::progress: how far now and the newest sample lie from the
+// one before, per stream.
+struct ProgressRows {
+  std::vector<std::size_t> now;
+  std::vector<std::size_t> newest;
+};
+
+// samples: the two newest ones of what the first blocks added.
+[[nodiscard]] ProgressRows queue_progress(const Hidden& now, std::span<const Sample> samples,
+                                          RelativeL1Batch& batch);
+[[nodiscard]] double progress(const ProgressRows& rows, const RelativeL1Batch& batch);
+
 class DistanceQueue {
  public:
-  // Σ|now − reference| / Σ|reference| over all streams, fp32 accumulation; the reference is the
-  // older tensor and the denominator.
+  explicit DistanceQueue(SignalMetric metric = SignalMetric::kRelativeL1) : metric_(metric) {}
+
+  // By the metric, over all streams; the reference is the older tensor.
   void compare(const Hidden& now, const Sample& reference, std::int64_t step,
                RelativeL1Batch& batch);
   // Compares the frames of `now` [1,N,D], N = frames · tokens of a frame, with their neighbours;
@@ -34,6 +49,7 @@ class DistanceQueue {
   [[nodiscard]] std::int64_t gap() const { return gap_; }
 
  private:
+  SignalMetric metric_;
   std::vector<std::vector<std::size_t>> rows_;  // of the batch, one per stream; none for skip()
   std::vector<std::pair<std::size_t, std::size_t>> motion_;  // rows: forward, and backward
   std::int64_t gap_ = 0;

@@ -27,10 +27,27 @@ std::size_t RelativeL1Batch::add(const at::Tensor& a, const at::Tensor& b) {
     on_host_.push_back(relative_l1_sums(a, b));
     return num_rows_++;
   }
-  if (!on_device_.defined() || num_rows_ == static_cast<std::size_t>(on_device_.size(0))) {
-    grow(a.device());
+  const std::size_t row = next_row(a.device());
+  write_sums(a, b, on_device_, row);
+  return row;
+}
+
+std::size_t RelativeL1Batch::add_sums(const at::Tensor& difference, const at::Tensor& reference) {
+  BW_CHECK(!is_sent_ && difference.scalar_type() == at::kDouble && difference.dim() == 0);
+  BW_CHECK(reference.scalar_type() == at::kDouble && reference.dim() == 0);
+  if (difference.device().is_cpu()) {
+    on_host_.push_back({*difference.const_data_ptr<double>(), *reference.const_data_ptr<double>()});
+    return num_rows_++;
   }
-  write_sums(a, b, on_device_, num_rows_);
+  const std::size_t row = next_row(difference.device());
+  on_device_.select(0, static_cast<std::int64_t>(row)).copy_(at::stack({difference, reference}));
+  return row;
+}
+
+std::size_t RelativeL1Batch::next_row(c10::Device device) {
+  if (!on_device_.defined() || num_rows_ == static_cast<std::size_t>(on_device_.size(0))) {
+    grow(device);
+  }
   return num_rows_++;
 }
 

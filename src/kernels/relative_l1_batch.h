@@ -19,12 +19,16 @@ class RelativeL1Batch {
   // a, b: same shape, dtype and device; all calls of a batch on one device. Returns the row. Both
   // tensors may be released afterwards.
   std::size_t add(const at::Tensor& a, const at::Tensor& b);
+  // Sums formed elsewhere: two f64 scalars on the batch's device. Returns the row.
+  std::size_t add_sums(const at::Tensor& difference, const at::Tensor& reference);
   // Starts the copy to the host; nothing is added after it. A second call does nothing.
   void send();
   // Of one row, after send(); waits for the copy when it is still under way.
   [[nodiscard]] RelativeL1Sums sums(std::size_t row) const;
 
  private:
+  // A free row of the device's array.
+  std::size_t next_row(c10::Device device);
   void grow(c10::Device device);
 
   std::vector<RelativeL1Sums> on_host_;  // of CPU tensors

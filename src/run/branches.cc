@@ -74,7 +74,7 @@ CacheController::BeginPass Branches::begin(const BranchContext& context,
 Predictions Branches::run(CacheController& cache, std::int64_t evaluation,
                           const at::Tensor& latents, bool guided) const {
   const auto index = static_cast<std::size_t>(evaluation);
-  if (guided && batched_) {
+  if (guided && batched_ && cache.runs_batched()) {
     const at::Tensor both =
         cache.run_batched(begin(*both_, double_[index], latents.expand({2, -1, -1, -1, -1})));
     return {both.narrow(0, 0, 1), both.narrow(0, 1, 1)};

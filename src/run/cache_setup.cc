@@ -20,6 +20,11 @@ std::vector<BlockInfo> block_infos(const Manifest& manifest, const Expert& exper
   return blocks;
 }
 
+std::array<std::int64_t, 3> token_grid(const LatentShape& shape, const StreamInfo& stream) {
+  return {shape.frames / stream.patch[0], shape.height / stream.patch[1],
+          shape.width / stream.patch[2]};
+}
+
 std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout,
                                          std::int64_t steps) {
   RunShape shape{steps, {}};
@@ -64,7 +69,9 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
                               static_cast<std::uint64_t>(
                                   std::accumulate(streams.begin(), streams.end(), std::int64_t{0})),
                               static_cast<std::uint64_t>(streams.front()),
-                              shape.frames / manifest.streams.front().patch.front()});
+                              static_cast<std::uint64_t>(streams.front()) * sizeof(float) /
+                                  at::elementSize(dtype),
+                              token_grid(shape, manifest.streams.front())});
   }
   layout.prediction_bytes =
       static_cast<std::uint64_t>(shape.channels * shape.positions()) * sizeof(float);

@@ -32,7 +32,7 @@ std::map<std::size_t, std::size_t> blocks_per_expert(const CacheTrace& trace) {
 }
 
 std::vector<MapCell> cells_of(const BranchPlan& done, std::size_t num_blocks) {
-  const bool all = done.reuse == Site::kBranch || done.reuse == Site::kStack;
+  const bool all = leaves_out_stack(done.reuse);
   std::vector<MapCell> cells(num_blocks, MapCell{all, {}});
   for (std::size_t block = 0; block < done.blocks.size(); ++block)
     cells[block].reused = done.blocks[block];
@@ -49,6 +49,8 @@ std::string describe(const BranchPlan& done) {
   switch (done.reuse) {
     case Site::kBranch:
       return "the branch's prediction reused";
+    case Site::kCfg:
+      return "made from the conditional prediction";
     case Site::kStack:
       return "the whole stack of blocks reused";
     case Site::kMiddle:

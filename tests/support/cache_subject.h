@@ -87,7 +87,10 @@ inline CacheSubject make_fake_subject(const SubjectOptions& options, CallCounts*
   for (std::size_t expert = 0; expert < options.num_experts; ++expert) {
     models->emplace_back(4 + expert, 100 * (expert + 1), options.dtype);
     const FakeModel& model = models->back();
-    subject.layout.experts.push_back({model.blocks(), model.hidden_bytes(), model.probe_bytes()});
+    const std::uint64_t in_floats =
+        model.probe_bytes() * sizeof(float) / at::elementSize(options.dtype);
+    subject.layout.experts.push_back(
+        {model.blocks(), model.hidden_bytes(), model.probe_bytes(), in_floats});
   }
   subject.noise = seeded_randn(FakeModel::kLatentShape, 7);
   subject.layout.prediction_bytes = subject.noise.nbytes();
@@ -115,6 +118,7 @@ struct RunOptions {
   std::optional<std::uint64_t> budget_bytes = std::nullopt;
   bool other_uncond = false;
   bool fixed_inputs = false;  // the model input does not follow the predictions
+  FeatureRecorder* recorder = nullptr;
 };
 
 struct RunResult {
@@ -134,7 +138,7 @@ inline at::Tensor run_branches(CacheController& cache, const CacheSubject& subje
   const auto begin = [&](std::span<const Branch> branches) {
     return subject.begin(branches, context, x, run.second->other_uncond);
   };
-  if (subject.layout.batched && context.guided) {
+  if (cache.runs_batched()) {
     const at::Tensor both = cache.run_batched([&] { return begin(kBranches); });
     run.first->cond.push_back(both.narrow(0, 0, 1));
     return combine(both.narrow(0, 0, 1), both.narrow(0, 1, 1));
@@ -150,7 +154,8 @@ inline at::Tensor run_branches(CacheController& cache, const CacheSubject& subje
 // Every evaluation is an explicit Euler step to the next sigma.
 inline RunResult run_subject(const CacheSubject& subject, std::unique_ptr<CachePolicy> policy,
                              const RunOptions& options = {}) {
-  CacheController cache({std::move(policy), options.guards, options.budget_bytes, subject.layout});
+  CacheController cache({std::move(policy), options.guards, options.budget_bytes, subject.layout,
+                         options.recorder});
   const std::vector<EvaluationContext>& evaluations = subject.layout.evaluations;
   RunResult result;
   at::Tensor x = subject.noise;

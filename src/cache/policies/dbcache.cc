@@ -82,9 +82,9 @@ class DbcachePolicy final : public CachePolicy {
     return plan;
   }
 
-  bool confirm(const EvaluationContext& /*context*/, Branch branch,
-               const EarlyDistances& distances) const override {
-    const std::optional<double>& change = distances[index_of(each_ ? branch : Branch::kCond)];
+  Verdict confirm(const EvaluationContext& /*context*/, Branch branch,
+                  const EarlySignals& signals) const override {
+    const std::optional<double>& change = signals[index_of(each_ ? branch : Branch::kCond)].distance;
     return change && *change < params_.threshold;
   }
 

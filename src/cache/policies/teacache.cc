@@ -85,9 +85,9 @@ class TeacachePolicy final : public CachePolicy {
     return plan;
   }
 
-  bool confirm(const EvaluationContext& context, Branch /*branch*/,
-               const EarlyDistances& distances) const override {
-    const std::optional<double>& change = distances[index_of(Branch::kCond)];
+  Verdict confirm(const EvaluationContext& context, Branch /*branch*/,
+                  const EarlySignals& signals) const override {
+    const std::optional<double>& change = signals[index_of(Branch::kCond)].distance;
     if (!change || context.expert != expert_) return false;
     return sum_ + rescaled(*change) < threshold_;
   }

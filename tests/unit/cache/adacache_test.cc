@@ -85,7 +85,7 @@ TEST(Adacache_Params, BadCodebook_IsRefused) {
 TEST(StageResidual, DistanceAndMotion_AgreeWithTheirDefinition) {
   CallCounts counts;
   CacheSubject subject = make_fake_subject({.num_steps = 4}, &counts);
-  subject.layout.experts.front().frames = 3;  // of two tokens each
+  subject.layout.experts.front().grid = {3, 1, 2};  // of two tokens each
   const RunResult run =
       run_subject(subject, make_policy_from("adacache", Json::parse(R"({"codebook": "9:1"})"), 4),
                   {.fixed_inputs = true});

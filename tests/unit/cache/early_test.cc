@@ -14,7 +14,7 @@ namespace {
 class AskingPolicy final : public CachePolicy {
  public:
   AskingPolicy(CacheNeeds needs, std::map<std::int64_t, bool> answers,
-               std::vector<EarlyDistances>* asked = nullptr)
+               std::vector<EarlySignals>* asked = nullptr)
       : needs_(std::move(needs)), answers_(std::move(answers)), asked_(asked) {}
 
   const CacheNeeds& needs() const override { return needs_; }
@@ -24,8 +24,8 @@ class AskingPolicy final : public CachePolicy {
     for (BranchPlan& branch : plan.branches) branch = {.reuse = Site::kMiddle, .ask = true};
     return plan;
   }
-  bool confirm(const EvaluationContext& context, Branch,
-               const EarlyDistances& distances) const override {
+  Verdict confirm(const EvaluationContext& context, Branch,
+               const EarlySignals& distances) const override {
     if (asked_ != nullptr) asked_->push_back(distances);
     const auto answer = answers_.find(context.step);
     return answer != answers_.end() && answer->second;
@@ -35,7 +35,7 @@ class AskingPolicy final : public CachePolicy {
  private:
   CacheNeeds needs_;
   std::map<std::int64_t, bool> answers_;
-  std::vector<EarlyDistances>* asked_;
+  std::vector<EarlySignals>* asked_;
 };
 
 CacheNeeds early(SignalKind kind, bool against_computed, MiddleBlocks middle = {1, 0}) {
@@ -142,7 +142,7 @@ TEST(EarlyVerdict, OneBranchOfABatch_IsNotEnough) {
       for (BranchPlan& branch : plan.branches) branch = {.reuse = Site::kMiddle, .ask = true};
       return plan;
     }
-    bool confirm(const EvaluationContext&, Branch branch, const EarlyDistances&) const override {
+    Verdict confirm(const EvaluationContext&, Branch branch, const EarlySignals&) const override {
       return branch == Branch::kCond;
     }
     void observe(const EvaluationContext&, const Observation&) override {}
@@ -163,12 +163,82 @@ TEST(EarlyVerdict, OneBranchOfABatch_IsNotEnough) {
 TEST(EarlyVerdict, SecondPartOfAHeunStep_FollowsTheFirst) {
   CallCounts counts;
   const CacheSubject subject = make_fake_subject({.num_steps = 4, .heun = true}, &counts);
-  std::vector<EarlyDistances> asked;
+  std::vector<EarlySignals> asked;
   const RunResult run = run_subject(
       subject, std::make_unique<AskingPolicy>(early(SignalKind::kBlockOutput, true),
                                               std::map<std::int64_t, bool>{{1, true}}, &asked));
   EXPECT_EQ(decisions(run.report), "ccrrccc");  // parts 0 and 1 of steps 0, 1, 2, and step 3
   EXPECT_EQ(asked.size(), 2 * 3) << "two branches at part 0 of steps 1, 2 and 3";
+}
+
+// Computed at steps 0 and 1, reused at 2: there p₁ is of step 1 and p₂ of step 0.
+TEST(EarlyProgress, IsMeasuredOverTheLastTwoComputedEvaluations) {
+  CallCounts counts;
+  const CacheSubject subject = make_fake_subject({.num_steps = 5}, &counts);
+  CacheNeeds needs = early(SignalKind::kBlockOutput, false);
+  needs.signal.branches = {true, false};
+  needs.signal.progress = true;
+  std::vector<EarlySignals> asked;
+  const RunResult run = run_subject(
+      subject,
+      std::make_unique<AskingPolicy>(needs, std::map<std::int64_t, bool>{{2, true}}, &asked),
+      {.fixed_inputs = true});
+  const std::vector<Hidden> p = first_residuals(subject);
+  const auto way = [&](std::size_t from, std::size_t to) {
+    double sum = 0;
+    for (std::size_t stream = 0; stream < p[from].size(); ++stream) {
+      sum += (p[to][stream] - p[from][stream]).abs().sum().item<double>();
+    }
+    return sum;
+  };
+  ASSERT_EQ(asked.size(), 2 * 4);  // both branches at steps 1 to 4
+  EXPECT_FALSE(asked[0][0].progress) << "one sample at step 1";
+  EXPECT_NEAR(*asked[2][0].progress, way(0, 2) / way(0, 1), 1e-5);
+  EXPECT_NEAR(*asked[4][0].progress, way(0, 3) / way(0, 1), 1e-5) << "step 2 was reused";
+  EXPECT_NEAR(*asked[6][0].progress, way(1, 4) / way(1, 3), 1e-5);
+  EXPECT_LE(run.report.totals.peak_bytes, run.report.totals.declared_bytes);
+}
+
+// What a calibration is handed of a run that computes everything.
+class CountingRecorder final : public FeatureRecorder {
+ public:
+  const RecordedParts& parts() const override { return parts_; }
+  void record(const CacheKey& key, const EvaluationContext& context, const Hidden& value) override {
+    ++count[key.slot];
+    if (key.slot == Slot::kStack && key.branch == Branch::kCond && context.index == 0) {
+      stack = value.front().clone();
+    }
+    if (key.slot == Slot::kBlock && key.branch == Branch::kCond && context.index == 0) {
+      blocks = blocks.defined() ? blocks + value.front() : value.front().clone();
+    }
+  }
+  std::map<Slot, int> count;
+  at::Tensor stack;
+  at::Tensor blocks;
+
+ private:
+  RecordedParts parts_ = {true, true, true, true, true};
+};
+
+TEST(FeatureRecorder, SeesEverySegmentOfBothBranches) {
+  for (const bool batched : {false, true}) {
+    CallCounts counts;
+    const CacheSubject subject = make_fake_subject({.num_steps = 3, .batched = batched}, &counts);
+    CountingRecorder recorder;
+    (void)run_subject(subject, std::make_unique<ScriptedPolicy>(CacheNeeds(), std::map<std::int64_t, EvaluationPlan>()),
+                      {.recorder = &recorder});
+    const int runs = 3 * 2, num_blocks = 4;
+    int stages = 0;
+    for (const BlockInfo& block : subject.layout.experts.front().blocks) {
+      stages += static_cast<int>(block.stages.size());
+    }
+    EXPECT_EQ(recorder.count[Slot::kStack], runs);
+    EXPECT_EQ(recorder.count[Slot::kSignal], runs);
+    EXPECT_EQ(recorder.count[Slot::kBranch], runs);
+    EXPECT_EQ(recorder.count[Slot::kBlock], runs * num_blocks);
+    EXPECT_EQ(recorder.count[Slot::kStage], runs * stages);
+    EXPECT_TRUE(at::allclose(recorder.blocks, recorder.stack, 1e-4, 1e-4));
+  }
 }
 
 }  // namespace

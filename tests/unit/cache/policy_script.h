@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace bw::testing {
 struct Distances {
   double cond = 0;
   double uncond = 0;
+  std::optional<double> progress = std::nullopt;  // of both
 };
 using Script = std::function<Distances(std::int64_t step)>;
 
@@ -44,6 +46,7 @@ struct Played {
   std::string cond;  // c = computed, r = reused, per step
   std::string uncond;
   std::string measured;  // m or -, per step
+  std::vector<double> weights;  // BranchPlan::weight of the conditional branch, per step
 };
 
 // One evaluation per step, every plan is followed, nothing is measured at step 0 or, unless early,
@@ -59,7 +62,7 @@ inline Played play(CachePolicy& policy, std::int64_t num_steps, const Script& sc
     const EvaluationPlan plan = policy.begin(context);
     const Distances distances = script(step);
     Observation observation;
-    EarlyDistances known;
+    EarlySignals known;
     for (const Branch branch : kBranches) {
       BranchObservation& seen = observation.branches[index_of(branch)];
       const SignalNeeds& signal = policy.needs().signal;
@@ -67,12 +70,17 @@ inline Played play(CachePolicy& policy, std::int64_t num_steps, const Script& sc
       seen.ran = true;
       seen.done = plan.branches[index_of(branch)];
       if (signal.early && signal.branches[index_of(branch)] && step > 0) {
-        known[index_of(branch)] = distance;
+        known[index_of(branch)] = {distance, distances.progress};
         seen.distances = {distance};
       }
-      if (seen.done.ask && !(step > 0 && policy.confirm(context, branch, known))) seen.done = {};
+      if (seen.done.ask) {
+        const Verdict verdict = step > 0 ? policy.confirm(context, branch, known) : Verdict(false);
+        seen.done.weight = verdict.weight;
+        if (!verdict.reuse) seen.done = {};
+      }
       seen.done.ask = false;
       const bool computed = seen.done.reuse == Site::kNone;
+      if (branch == Branch::kCond) played.weights.push_back(seen.done.weight);
       (branch == Branch::kCond ? played.cond : played.uncond) += computed ? 'c' : 'r';
       if (!computed || signal.early) continue;
       std::int64_t& last = last_computed[index_of(branch)];

@@ -54,13 +54,13 @@ TEST(Rebuild_Value, HeldOutput_IsTheKeptTensorItself) {
   const Rebuild rule = Rebuild::parse("output", kOrigin);
   const Hidden output = one(3);
   const std::vector<Sample> samples = {{4, rule.keep(one(1), output)}};
-  EXPECT_TRUE(rule.value(samples, 9, {})[0].is_same(output[0])) << "held, not copied";
+  EXPECT_TRUE(rule.value(samples, {.step = 9}, {})[0].is_same(output[0])) << "held, not copied";
 }
 
 TEST(Rebuild_Value, HeldResidual_AddsToTheLiveInput) {
   const Rebuild rule = Rebuild::parse("residual", kOrigin);
   const std::vector<Sample> samples = {{4, rule.keep(one(1), one(3))}};
-  EXPECT_EQ(only_value(rule.value(samples, 9, one(10))), 12);
+  EXPECT_EQ(only_value(rule.value(samples, {.step = 9}, one(10))), 12);
 }
 
 TEST(Rebuild_Value, EveryStream_IsRebuiltByItself) {
@@ -68,7 +68,7 @@ TEST(Rebuild_Value, EveryStream_IsRebuiltByItself) {
   const Hidden input = {at::full({1}, 1.0), at::full({2}, 2.0)};
   const Hidden output = {at::full({1}, 5.0), at::full({2}, 9.0)};
   const std::vector<Sample> samples = {{0, rule.keep(input, output)}};
-  const Hidden value = rule.value(samples, 1, {at::full({1}, 100.0), at::full({2}, 200.0)});
+  const Hidden value = rule.value(samples, {.step = 1}, {at::full({1}, 100.0), at::full({2}, 200.0)});
   EXPECT_EQ(value[0].item<double>(), 104);
   EXPECT_EQ(value[1][1].item<double>(), 207);
 }
@@ -100,7 +100,7 @@ TEST(Rebuild_Value, PolynomialOfItsOrder_IsExact) {
       const double expected = p(target) + 7;
       // fp32 values times weights that grow with the distance of the extrapolation.
       const double scale = std::abs(p(samples.front().step)) + std::abs(expected) + 1;
-      EXPECT_NEAR(only_value(rule.value(samples, target, one(7))), expected, 2e-3 * scale)
+      EXPECT_NEAR(only_value(rule.value(samples, {.step = target}, one(7))), expected, 2e-3 * scale)
           << "order " << order << ", trial " << trial;
     }
   }
@@ -109,16 +109,16 @@ TEST(Rebuild_Value, PolynomialOfItsOrder_IsExact) {
 TEST(Rebuild_Value, FewerSamplesThanItsOrder_LowersTheOrder) {
   const Rebuild rule = Rebuild::parse("taylor:3", kOrigin);
   const std::vector<Sample> single = {{2, one(5)}};
-  EXPECT_EQ(only_value(rule.value(single, 4, one(1))), 6) << "one sample: the residual is held";
+  EXPECT_EQ(only_value(rule.value(single, {.step = 4}, one(1))), 6) << "one sample: the residual is held";
   const std::vector<Sample> pair = {{2, one(5)}, {1, one(4)}};
-  EXPECT_EQ(only_value(rule.value(pair, 4, one(1))), 8) << "two samples: a line";
+  EXPECT_EQ(only_value(rule.value(pair, {.step = 4}, one(1))), 8) << "two samples: a line";
 }
 
 TEST(Rebuild_Value, Bfloat16_ExtrapolatesInFloat) {
   const Rebuild rule = Rebuild::parse("linear", kOrigin).without_input();
   const std::vector<Sample> samples = {{11, one(1.0078125, at::kBFloat16)},
                                        {10, one(1.0, at::kBFloat16)}};
-  const Hidden value = rule.value(samples, 13, {});
+  const Hidden value = rule.value(samples, {.step = 13}, {});
   EXPECT_EQ(value[0].scalar_type(), at::kBFloat16);
   EXPECT_EQ(only_value(value), 1.0234375) << "1 + 3/128, which bf16 holds";
 }
@@ -136,6 +136,50 @@ TEST(ExtrapolationWeights_Steps, MatchLagrange) {
     }
     EXPECT_NEAR(weights[i], static_cast<double>(expected), 1e-9);
   }
+}
+
+// newest + w · (newest − older), also on residuals; one sample alone is held.
+TEST(Weighted, TwoSamples_ExtrapolateByTheWeight) {
+  const std::vector<Sample> samples = {{7, one(5)}, {4, one(3)}};
+  const RebuildAt at{.step = 9, .num_steps = 20, .weight = 0.25};
+  EXPECT_FLOAT_EQ(only_value(Rebuild::weighted(false).value(samples, at, {})), 5.5);
+  EXPECT_FLOAT_EQ(only_value(Rebuild::weighted(true).value(samples, at, one(10))), 15.5);
+  EXPECT_FLOAT_EQ(
+      only_value(Rebuild::weighted(false).value(std::span(samples).first(1), at, {})), 5);
+}
+
+// Without a penalty, degree n through n + 1 samples is the polynomial through them.
+TEST(Chebyshev, AlmostNoRidge_IsThePolynomial) {
+  const std::vector<std::int64_t> steps = {12, 9, 5, 2};
+  const std::vector<double> expected = extrapolation_weights(steps, 14);
+  const std::vector<double> found =
+      chebyshev_weights(steps, {.step = 14, .num_steps = 20}, {.degree = 3, .ridge = 1e-12});
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5);
+}
+
+// numpy: x = 2·s/19 − 1; P = chebvander(x[[12, 9, 5, 2]], 3); P @ solve(P.T @ P + I, chebvander(x[14], 3))
+TEST(Chebyshev, RidgeOne_EqualsNumpy) {
+  const std::vector<std::int64_t> steps = {12, 9, 5, 2};
+  const std::vector<double> found =
+      chebyshev_weights(steps, {.step = 14, .num_steps = 20}, {.degree = 3, .ridge = 1});
+  const std::vector<double> expected = {0.6274819384442731, 0.1999033023984843, -0.196101247417505, 0.019979673246489527};
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-9);
+}
+
+TEST(RebuildName, OfRulesThatUsersCannotChoose_IsReadBack) {
+  const Origin origin = Origin::file("trace");
+  const Rebuild fit = Rebuild::chebyshev({.degree = 4, .window = 5, .ridge = 0.1, .blend = 0.7});
+  for (const Rebuild& rule : {Rebuild::weighted(true), Rebuild::weighted(false), fit}) {
+    const Rebuild read = Rebuild::from_name(rule.name(), origin);
+    EXPECT_EQ(read.name(), rule.name());
+    EXPECT_EQ(read.depth(), rule.depth());
+    EXPECT_EQ(read.uses_input(), rule.uses_input());
+    EXPECT_THROW((void)Rebuild::parse(rule.name(), origin), UsageError);
+  }
+  EXPECT_EQ(Rebuild::from_name("linear", origin).name(), "linear");
+  EXPECT_THROW((void)Rebuild::from_name("chebyshev:0;6;1;0.4", origin), InputError);
 }
 
 }  // namespace
