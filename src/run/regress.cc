@@ -202,9 +202,9 @@ void update(const RegressCase& regress_case, const Prepared& prepared, const Reg
   write_regress_reference(regress_case, reference);
 }
 
-const char* verdict_name(Verdict verdict) {
-  if (verdict == Verdict::kPassed) return "passed";
-  return verdict == Verdict::kFailed ? "failed" : "not checked";
+const char* verdict_name(CheckOutcome verdict) {
+  if (verdict == CheckOutcome::kPassed) return "passed";
+  return verdict == CheckOutcome::kFailed ? "failed" : "not checked";
 }
 
 Json machine_to_json(const RegressRecord& record, const RegressReference* reference) {
@@ -236,7 +236,7 @@ Json run_regress_case(const RegressCase& regress_case, const RegressAsk& ask, Ob
   Json rows = Json::array();
   std::int64_t failed = 0;
   for (const RegressCheck& check : checks) {
-    failed += check.verdict == Verdict::kFailed ? 1 : 0;
+    failed += check.verdict == CheckOutcome::kFailed ? 1 : 0;
     rows.push_back({{"name", check.name},
                     {"value", check.value},
                     {"limit", check.limit},

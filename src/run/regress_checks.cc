@@ -21,7 +21,7 @@ std::string number(double value) { return significant(value, 6); }
 // JSON has no infinity.
 Json value_of(double value) { return std::isfinite(value) ? Json(value) : Json(number(value)); }
 
-Verdict verdict_of(bool holds) { return holds ? Verdict::kPassed : Verdict::kFailed; }
+CheckOutcome verdict_of(bool holds) { return holds ? CheckOutcome::kPassed : CheckOutcome::kFailed; }
 
 std::string clip_name(const RegressClip& clip) {
   std::string name = "\"";
@@ -94,7 +94,7 @@ RegressCheck fraction_check(const RegressRecord& now, const RegressRecord& recor
                      .value = value,
                      .limit = number(wanted) + " +- " + number(tolerance),
                      .verdict = verdict_of(std::abs(value - wanted) <= tolerance)};
-  if (check.verdict == Verdict::kFailed) {
+  if (check.verdict == CheckOutcome::kFailed) {
     check.detail = value > wanted ? "the cache reuses less than it did" : "the cache reuses more";
   }
   return check;
@@ -284,7 +284,7 @@ std::vector<RegressCheck> reference_checks(const RegressCase& regress_case, cons
     checks.push_back({.name = "memory.process",
                       .value = nullptr,
                       .limit = "",
-                      .verdict = Verdict::kNotChecked,
+                      .verdict = CheckOutcome::kNotChecked,
                       .detail = "another machine recorded it"});
   }
   return checks;

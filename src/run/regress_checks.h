@@ -11,13 +11,13 @@
 
 namespace bw {
 
-enum class Verdict { kPassed, kFailed, kNotChecked };
+enum class CheckOutcome { kPassed, kFailed, kNotChecked };
 
 struct RegressCheck {
   std::string name;        // "quality.psnr.mean", "memory.cache"
   Json value = nullptr;    // a number or a text; null when not checked
   std::string limit = {};  // ">= 30", "0.58 +- 0.02"
-  Verdict verdict = Verdict::kPassed;
+  CheckOutcome verdict = CheckOutcome::kPassed;
   std::string detail = {};  // of a failure what differs where; why a row was not checked
 };
 

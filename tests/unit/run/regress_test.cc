@@ -65,10 +65,10 @@ class Regress : public ::testing::Test {
   std::vector<std::string> failures() const {
     std::vector<std::string> names;
     for (const RegressCheck& check : own_checks(case_, runs_)) {
-      if (check.verdict == Verdict::kFailed) names.push_back(check.name);
+      if (check.verdict == CheckOutcome::kFailed) names.push_back(check.name);
     }
     for (const RegressCheck& check : reference_checks(case_, runs_, reference_)) {
-      if (check.verdict == Verdict::kFailed) names.push_back(check.name);
+      if (check.verdict == CheckOutcome::kFailed) names.push_back(check.name);
     }
     return names;
   }
@@ -88,7 +88,7 @@ TEST_F(Regress, EqualRunsOnOtherMachine_PassWithoutMemoryOfProcess) {
   runs_.record.clips[0].cached_hash = runs_.repeated_hash = "other";
   runs_.record.peak_memory_bytes = 1;
   EXPECT_THAT(failures(), IsEmpty());
-  EXPECT_EQ(reference_checks(case_, runs_, reference_).back().verdict, Verdict::kNotChecked);
+  EXPECT_EQ(reference_checks(case_, runs_, reference_).back().verdict, CheckOutcome::kNotChecked);
 }
 
 TEST_F(Regress, WorseQuality_FailsItsGate) {
