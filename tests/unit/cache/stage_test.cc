@@ -114,7 +114,7 @@ TEST(StageReuse_Run, PartlyReusedBlock_IsNoSampleOfItself) {
   CacheNeeds needs = needs_stages();
   needs.sites = {Site::kStage, Site::kBlock};
   needs.reusable_blocks = {{0, 1, 2, 3}};
-  needs.signal = {SignalKind::kBlockOutput, {{3}}};
+  needs.signal = {.kind = SignalKind::kBlockOutput, .blocks = {{3}}};
   EvaluationPlan whole = reuse_both(Site::kBlock);
   for (BranchPlan& branch : whole.branches) branch.blocks.assign(kNumBlocks, true);
   const Scripted result =
