@@ -126,9 +126,8 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   if (plan.ask && context().part > 0) plan = follow_first_part(lane.front(), plan);
   const auto confirm = [&](const PassRunner& asking) { return confirms(asking, lane); };
   const ExpertLayout& expert = setup.layout.experts[context().expert];
-  PassRunner runner(
-      {needs, lifetimes, history, clocks, distances, expert, latents, setup.recorder}, context(),
-      plan, lane, confirm);
+  PassRunner runner({needs, lifetimes, history, clocks, distances, expert, latents, setup.recorder},
+                    context(), plan, lane, confirm);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -149,7 +148,8 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
   }
   if (needs.has(Site::kCfg) && context().guided) {
     conditional = lane.front() == Branch::kCond ? prediction.narrow(0, 0, 1) : conditional;
-    if (lane.back() == Branch::kUncond) keep_cfg_delta(prediction.narrow(0, prediction.size(0) - 1, 1));
+    if (lane.back() == Branch::kUncond)
+      keep_cfg_delta(prediction.narrow(0, prediction.size(0) - 1, 1));
   }
   if (needs.latents && context().part == 0 && latents.defined() && lane.front() == Branch::kCond &&
       runner.done().reuse == Site::kNone) {

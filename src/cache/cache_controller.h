@@ -34,8 +34,8 @@ namespace bw {
 // Sizes of one expert's tensors for ONE branch (batch 1), in the dtype they are handed out in.
 struct ExpertLayout {
   std::vector<BlockInfo> blocks;
-  std::uint64_t hidden_bytes = 0;  // all streams
-  std::uint64_t probe_bytes = 0;   // Pass::probe
+  std::uint64_t hidden_bytes = 0;    // all streams
+  std::uint64_t probe_bytes = 0;     // Pass::probe
   std::uint64_t filtered_bytes = 0;  // the same in f32 (SignalNeeds::denoised)
   // Frames, rows and columns of tokens in the first stream, which is ordered by frame; a stream
   // may have others behind them.
@@ -95,8 +95,8 @@ class CacheController {
   // Whether the open evaluation's branches run as one batch. Not where the unconditional prediction
   // is made from the conditional one.
   [[nodiscard]] bool runs_batched() const;
-  // The prediction [1,C,F,H,W] f32 of one branch; the conditional one comes first. `begin_pass` is not called when the branch's
-  // prediction is reused.
+  // The prediction [1,C,F,H,W] f32 of one branch; the conditional one comes first. `begin_pass` is
+  // not called when the branch's prediction is reused.
   [[nodiscard]] at::Tensor run(Branch branch, const BeginPass& begin_pass);
   // Both branches in one Pass of batch 2, the conditional first: [2,C,F,H,W] f32.
   [[nodiscard]] at::Tensor run_batched(const BeginPass& begin_pass);

@@ -72,7 +72,7 @@ struct BranchPlan {
 // The plan of one evaluation; the default computes everything.
 struct EvaluationPlan {
   bool reuse_guided = false;
-  double guided_weight = 0;  // as BranchPlan::weight
+  double guided_weight = 0;                       // as BranchPlan::weight
   std::array<BranchPlan, kNumBranches> branches;  // one that does not take part is ignored
   // Whether the signal is measured where blocks are computed. False also drops the tensors it is
   // compared with, so a later distance starts anew.

@@ -75,8 +75,8 @@ void parse_numbers(JsonObject& object, BranchPlan& plan) {
   plan.mean_of_branches = object.has("mean_of_branches") && object.boolean("mean_of_branches");
   if (!object.has("cfg_weights")) return;
   const Json& weights = object.require("cfg_weights");
-  const bool is_pair = weights.is_array() && weights.size() == 2 && weights[0].is_number() &&
-                       weights[1].is_number();
+  const bool is_pair =
+      weights.is_array() && weights.size() == 2 && weights[0].is_number() && weights[1].is_number();
   if (!is_pair) reject(object.at("cfg_weights"), "must be two numbers");
   plan.cfg = {weights[0].get<double>(), weights[1].get<double>()};
 }

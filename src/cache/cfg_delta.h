@@ -9,9 +9,9 @@
 
 namespace bw {
 
-// ε_c + low · Δ_low + high · Δ_high. cond ε_c and delta Δ = ε_u − ε_c: [1,C,F,H,W] f32. The low band
-// is a disc around the zero frequency of each latent frame's 2-D spectrum, of radius
-// min(H,W) div 5, as in the released code. Equal weights need no transform.
+// ε_c + low · Δ_low + high · Δ_high. cond ε_c and delta Δ = ε_u − ε_c: [1,C,F,H,W] f32. The low
+// band is a disc around the zero frequency of each latent frame's 2-D spectrum, of radius min(H,W)
+// div 5, as in the released code. Equal weights need no transform.
 [[nodiscard]] at::Tensor uncond_from_cond(const at::Tensor& cond, const at::Tensor& delta,
                                           const CfgWeights& weights);
 

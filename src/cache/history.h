@@ -19,7 +19,7 @@ namespace bw {
 enum class Slot : std::uint8_t {
   kGuided,
   kBranch,
-  kCfg,    // unconditional − conditional prediction; its branch is the unconditional one
+  kCfg,  // unconditional − conditional prediction; its branch is the unconditional one
   kStack,
   kMiddle,
   kBlock,

@@ -176,9 +176,8 @@ Hidden PassRunner::run_blocks(Pass& pass, std::size_t begin, std::size_t end, Hi
 Hidden PassRunner::run_middle(Pass& pass, const Hidden& stack_input, const Hidden& hidden) {
   const MiddleBlocks& middle = parts_.needs.middle;
   const Hidden signal = early_tensors(pass, stack_input, hidden);
-  const Hidden added = signal.empty() || !parts_.needs.signal.progress
-                           ? Hidden{}
-                           : difference(hidden, stack_input);
+  const Hidden added =
+      signal.empty() || !parts_.needs.signal.progress ? Hidden{} : difference(hidden, stack_input);
   if (!added.empty()) compare_progress(added);
   if (!signal.empty()) compare_early(signal);
   if (plan_.ask) {
@@ -436,13 +435,13 @@ Hidden PassRunner::mean_with_other(Slot slot, StageRef at, Branch branch, Hidden
   return value;
 }
 
-void PassRunner::note(bool RecordedParts::* part, const CacheKey& at, std::size_t lane,
+void PassRunner::note(bool RecordedParts::*part, const CacheKey& at, std::size_t lane,
                       const Hidden& value) {
   if (parts_.recorder == nullptr || !(parts_.recorder->parts().*part)) return;
   parts_.recorder->record(at, context_, rows_of(value, lane, lane_.size()));
 }
 
-void PassRunner::note_segment(bool RecordedParts::* part, Slot slot, StageRef at,
+void PassRunner::note_segment(bool RecordedParts::*part, Slot slot, StageRef at,
                               const std::pair<const Hidden&, const Hidden&>& ends) {
   if (parts_.recorder == nullptr || !(parts_.recorder->parts().*part)) return;
   const Hidden added = difference(ends.second, ends.first);

@@ -90,8 +90,8 @@ class PassRunner {
   void compare_progress(const Hidden& added);
   void keep_progress(const Hidden& added);
   // Hands a segment to the recorder, if there is one that wants it.
-  void note(bool RecordedParts::* part, const CacheKey& at, std::size_t lane, const Hidden& value);
-  void note_segment(bool RecordedParts::* part, Slot slot, StageRef at,
+  void note(bool RecordedParts::*part, const CacheKey& at, std::size_t lane, const Hidden& value);
+  void note_segment(bool RecordedParts::*part, Slot slot, StageRef at,
                     const std::pair<const Hidden&, const Hidden&>& ends);
   // Becomes what the next evaluation compares with.
   void keep_signal(const CacheKey& signal, Hidden rows);

@@ -84,8 +84,8 @@ Rebuild Rebuild::chebyshev(const Chebyshev& fit) {
 Rebuild Rebuild::from_name(std::string_view name, const Origin& origin) {
   if (name == kWeighted || name == kWeightedResidual) return weighted(name == kWeightedResidual);
   Chebyshev fit;
-  const bool is_fit = std::sscanf(std::string(name).c_str(), "chebyshev:%d;%d;%lg;%lg",
-                                  &fit.degree, &fit.window, &fit.ridge, &fit.blend) == 4;
+  const bool is_fit = std::sscanf(std::string(name).c_str(), "chebyshev:%d;%d;%lg;%lg", &fit.degree,
+                                  &fit.window, &fit.ridge, &fit.blend) == 4;
   if (!is_fit) return parse(name, origin);
   if (fit.degree < 1 || fit.window < 2 || !(fit.ridge > 0)) {
     reject(origin, "'" + std::string(name) + "' is no fit: degree >= 1, window >= 2, ridge > 0");

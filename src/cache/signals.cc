@@ -25,9 +25,7 @@ Sums square_sums(const at::Tensor& now, const at::Tensor& before) {
 // [B,N,D]: the first eighth of D, at least one channel.
 Sums cosine_sums(const at::Tensor& now, const at::Tensor& before) {
   const std::int64_t channels = std::max<std::int64_t>(now.size(-1) / 8, 1);
-  const auto part = [&](const at::Tensor& x) {
-    return x.narrow(-1, 0, channels).to(at::kFloat);
-  };
+  const auto part = [&](const at::Tensor& x) { return x.narrow(-1, 0, channels).to(at::kFloat); };
   const at::Tensor cosine = at::cosine_similarity(part(now), part(before), -1, 1e-12);
   const at::Tensor sum = (1 - cosine).sum(at::kDouble);
   return {sum, at::full_like(sum, static_cast<double>(cosine.numel()))};

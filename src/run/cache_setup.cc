@@ -65,13 +65,13 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
   const std::vector<std::int64_t> streams = hidden_bytes(manifest, shape, dtype, 1);
   CacheLayout layout;
   for (const Expert& expert : manifest.experts) {
-    layout.experts.push_back({block_infos(manifest, expert),
-                              static_cast<std::uint64_t>(
-                                  std::accumulate(streams.begin(), streams.end(), std::int64_t{0})),
-                              static_cast<std::uint64_t>(streams.front()),
-                              static_cast<std::uint64_t>(streams.front()) * sizeof(float) /
-                                  at::elementSize(dtype),
-                              token_grid(shape, manifest.streams.front())});
+    layout.experts.push_back(
+        {block_infos(manifest, expert),
+         static_cast<std::uint64_t>(
+             std::accumulate(streams.begin(), streams.end(), std::int64_t{0})),
+         static_cast<std::uint64_t>(streams.front()),
+         static_cast<std::uint64_t>(streams.front()) * sizeof(float) / at::elementSize(dtype),
+         token_grid(shape, manifest.streams.front())});
   }
   layout.prediction_bytes =
       static_cast<std::uint64_t>(shape.channels * shape.positions()) * sizeof(float);

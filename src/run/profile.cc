@@ -106,8 +106,8 @@ struct StepSums {
   double seconds_at_rate = 0;  // if every product ran at its rate
 };
 
-Json operators_to_json(const OperatorCosts& costs, double steps,
-                       const Rates& rates, StepSums& sums) {
+Json operators_to_json(const OperatorCosts& costs, double steps, const Rates& rates,
+                       StepSums& sums) {
   std::vector<std::pair<std::string, OperatorCost>> sorted(costs.begin(), costs.end());
   std::sort(sorted.begin(), sorted.end(),
             [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });

@@ -21,7 +21,9 @@ std::string number(double value) { return significant(value, 6); }
 // JSON has no infinity.
 Json value_of(double value) { return std::isfinite(value) ? Json(value) : Json(number(value)); }
 
-CheckOutcome verdict_of(bool holds) { return holds ? CheckOutcome::kPassed : CheckOutcome::kFailed; }
+CheckOutcome verdict_of(bool holds) {
+  return holds ? CheckOutcome::kPassed : CheckOutcome::kFailed;
+}
 
 std::string clip_name(const RegressClip& clip) {
   std::string name = "\"";

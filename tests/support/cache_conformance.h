@@ -90,8 +90,8 @@ inline bool same_decisions(const CacheReport& a, const CacheReport& b) {
   return left == right;
 }
 
-// Whether both branches were always done alike, as one batched Pass needs it, or the conditional one
-// alone took a Pass.
+// Whether both branches were always done alike, as one batched Pass needs it, or the conditional
+// one alone took a Pass.
 inline bool branches_agree(const CacheReport& report) {
   for (const EvaluationRecord& evaluation : report.evaluations) {
     for (const BranchRecord& branch : evaluation.branches) {

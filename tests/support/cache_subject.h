@@ -154,8 +154,8 @@ inline at::Tensor run_branches(CacheController& cache, const CacheSubject& subje
 // Every evaluation is an explicit Euler step to the next sigma.
 inline RunResult run_subject(const CacheSubject& subject, std::unique_ptr<CachePolicy> policy,
                              const RunOptions& options = {}) {
-  CacheController cache({std::move(policy), options.guards, options.budget_bytes, subject.layout,
-                         options.recorder});
+  CacheController cache(
+      {std::move(policy), options.guards, options.budget_bytes, subject.layout, options.recorder});
   const std::vector<EvaluationContext>& evaluations = subject.layout.evaluations;
   RunResult result;
   at::Tensor x = subject.noise;

@@ -84,7 +84,8 @@ class DbcachePolicy final : public CachePolicy {
 
   Verdict confirm(const EvaluationContext& /*context*/, Branch branch,
                   const EarlySignals& signals) const override {
-    const std::optional<double>& change = signals[index_of(each_ ? branch : Branch::kCond)].distance;
+    const std::optional<double>& change =
+        signals[index_of(each_ ? branch : Branch::kCond)].distance;
     return change && *change < params_.threshold;
   }
 

@@ -27,7 +27,8 @@ TEST(CfgBands, WavesInEitherBand_TakeTheirWeights) {
 }
 
 TEST(CfgBands, EqualWeights_NeedNoBands) {
-  const at::Tensor cond = seeded_randn({1, 2, 3, 6, 5}, 1), delta = seeded_randn({1, 2, 3, 6, 5}, 2);
+  const at::Tensor cond = seeded_randn({1, 2, 3, 6, 5}, 1),
+                   delta = seeded_randn({1, 2, 3, 6, 5}, 2);
   EXPECT_TRUE(at::equal(uncond_from_cond(cond, delta, {}), cond + delta));
   EXPECT_TRUE(at::equal(uncond_from_cond(cond, delta, {0, 0}), cond));
   const at::Tensor almost = uncond_from_cond(cond, delta, {1, 1 + 1e-7});
@@ -47,10 +48,13 @@ TEST(CfgSite, HeldDifference_GivesTheUnconditionalPrediction) {
   for (const bool batched : {false, true}) {
     CallCounts counts;
     const CacheSubject subject = make_fake_subject({.num_steps = 4, .batched = batched}, &counts);
-    CacheController cache({std::make_unique<ScriptedPolicy>(
-                               cfg_needs(), std::map<std::int64_t, EvaluationPlan>{
-                                                {1, derive_uncond()}, {2, derive_uncond({0, 0})}}),
-                           {}, std::nullopt, subject.layout});
+    CacheController cache(
+        {std::make_unique<ScriptedPolicy>(
+             cfg_needs(), std::map<std::int64_t, EvaluationPlan>{{1, derive_uncond()},
+                                                                 {2, derive_uncond({0, 0})}}),
+         {},
+         std::nullopt,
+         subject.layout});
     at::Tensor delta;
     for (const EvaluationContext& context : subject.layout.evaluations) {
       const at::Tensor x = subject.noise * context.sigma;
@@ -62,8 +66,8 @@ TEST(CfgSite, HeldDifference_GivesTheUnconditionalPrediction) {
       ASSERT_EQ(cache.runs_batched(), batched && !derived);
       at::Tensor cond, uncond;
       if (cache.runs_batched()) {
-        const at::Tensor both = cache.run_batched(
-            [&] { return subject.begin(kBranches, context, x, false); });
+        const at::Tensor both =
+            cache.run_batched([&] { return subject.begin(kBranches, context, x, false); });
         cond = both.narrow(0, 0, 1);
         uncond = both.narrow(0, 1, 1);
       } else {

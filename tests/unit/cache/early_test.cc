@@ -25,7 +25,7 @@ class AskingPolicy final : public CachePolicy {
     return plan;
   }
   Verdict confirm(const EvaluationContext& context, Branch,
-               const EarlySignals& distances) const override {
+                  const EarlySignals& distances) const override {
     if (asked_ != nullptr) asked_->push_back(distances);
     const auto answer = answers_.find(context.step);
     return answer != answers_.end() && answer->second;
@@ -225,8 +225,10 @@ TEST(FeatureRecorder, SeesEverySegmentOfBothBranches) {
     CallCounts counts;
     const CacheSubject subject = make_fake_subject({.num_steps = 3, .batched = batched}, &counts);
     CountingRecorder recorder;
-    (void)run_subject(subject, std::make_unique<ScriptedPolicy>(CacheNeeds(), std::map<std::int64_t, EvaluationPlan>()),
-                      {.recorder = &recorder});
+    (void)run_subject(
+        subject,
+        std::make_unique<ScriptedPolicy>(CacheNeeds(), std::map<std::int64_t, EvaluationPlan>()),
+        {.recorder = &recorder});
     const int runs = 3 * 2, num_blocks = 4;
     int stages = 0;
     for (const BlockInfo& block : subject.layout.experts.front().blocks) {

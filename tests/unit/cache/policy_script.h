@@ -45,7 +45,7 @@ inline std::unique_ptr<CachePolicy> make_policy_from(std::string_view name, cons
 struct Played {
   std::string cond;  // c = computed, r = reused, per step
   std::string uncond;
-  std::string measured;  // m or -, per step
+  std::string measured;         // m or -, per step
   std::vector<double> weights;  // BranchPlan::weight of the conditional branch, per step
 };
 

@@ -1,10 +1,11 @@
 // What signals compare: the metrics, how far the first blocks have come, the filter of noise.
+#include "cache/signals.h"
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "cache/signals.h"
 #include "cache/wiener_filter.h"
 #include "support/fake_pass.h"
 
