@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,12 +26,17 @@ enum class Provenance : std::uint8_t {
 
 [[nodiscard]] const char* provenance_name(Provenance provenance);
 
+// What decides whether a table that was measured in one run holds in another: "steps" -> "30",
+// "sampler" -> "euler" …, as run/cache_setup.cc fills it. Names and values hold none of ",;=".
+using RunIdentity = std::map<std::string, std::string>;
+
 // What a policy's parameters are resolved against ("10%" of the steps, "50%" of the blocks).
 struct RunShape {
   std::int64_t num_steps = 0;
   std::vector<std::size_t> blocks_per_expert;
   // Per expert and block, the names of its stages in order; read by Site::kStage alone.
   std::vector<std::vector<std::vector<std::string>>> stages = {};
+  RunIdentity identity = {};  // empty: unknown, tables are taken unchecked (made_for.h)
 };
 
 struct PolicyPreset {
@@ -50,6 +56,9 @@ struct CachePolicyInfo {
   // What `tune` varies when it is told nothing: a JSON object, parameter -> list of values, or
   // "auto" for a threshold that recorded signals choose. Empty: nothing to tune.
   std::string_view tunable = "{}";
+  // The parameter without which the policy refuses to run, and which `calibrate` measures
+  // (calibrated_table.h). Empty: it needs none.
+  std::string_view table = "";
   // All parameters with their values; unknown keys and bad values are rejected through `origin`.
   // Needs no model, so that a bad value is known before anything is loaded.
   Json (*resolve)(const Json& params, const Origin& origin) = nullptr;

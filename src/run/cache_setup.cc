@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "cache/policy_table.h"
+#include "base/text.h"
 #include "cache/replay.h"
 #include "run/guidance.h"
 #include "run/run_record.h"
@@ -25,9 +25,33 @@ std::array<std::int64_t, 3> token_grid(const LatentShape& shape, const StreamInf
           shape.width / stream.patch[2]};
 }
 
+// "off", "5", "5 from 0.1 to 0.9 rescaled by 0.7".
+std::string guidance_text(const GuidancePlan& guidance) {
+  constexpr int kDigits = 6;
+  if (!guidance.enabled && !guidance.distilled) return "off";
+  std::string text = significant(guidance.scale, kDigits);
+  if (guidance.start > 0 || guidance.end < 1) {
+    text += " from " + significant(guidance.start, kDigits);
+    text += " to " + significant(guidance.end, kDigits);
+  }
+  if (guidance.rescale > 0) text += " rescaled by " + significant(guidance.rescale, kDigits);
+  return text;
+}
+
+// Schedulers write the shift under one of two names.
+std::string shift_text(const Json& scheduler) {
+  if (scheduler.value("use_dynamic_shifting", false)) return "dynamic";
+  for (const char* key : {"shift", "flow_shift"}) {
+    if (const Json shift = scheduler.value(key, Json()); shift.is_number()) {
+      return significant(shift.get<double>(), 6);
+    }
+  }
+  return "1";
+}
+
 std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout,
-                                         std::int64_t steps) {
-  RunShape shape{steps, {}};
+                                         RunIdentity identity, std::int64_t steps) {
+  RunShape shape{steps, {}, {}, std::move(identity)};
   for (const ExpertLayout& expert : layout.experts) {
     shape.blocks_per_expert.push_back(expert.blocks.size());
     std::vector<std::vector<std::string>>& stages = shape.stages.emplace_back();
@@ -86,11 +110,22 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
   return layout;
 }
 
+RunIdentity calibration_identity(const Plan& plan, const Manifest& manifest) {
+  constexpr std::size_t kHashDigits = 12;
+  const ClipPlan& clip = plan.clip;
+  std::string size = std::to_string(clip.width) + "x" + std::to_string(clip.height);
+  size += "x" + std::to_string(clip.num_frames);
+  return {{"model", manifest.hash.substr(0, kHashDigits)}, {"sampler", clip.sampler},
+          {"steps", std::to_string(clip.steps)},           {"shift", shift_text(clip.scheduler)},
+          {"guidance", guidance_text(clip.guidance)},      {"size", size}};
+}
+
 CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest, const Schedule& schedule) {
   const CachePlan& cache = plan.clip.cache;
   CacheSetup setup;
   setup.layout = cache_layout(plan, manifest, schedule);
-  setup.policy = make_policy(cache, setup.layout, plan.clip.steps);
+  setup.policy =
+      make_policy(cache, setup.layout, calibration_identity(plan, manifest), plan.clip.steps);
   setup.guards = {cache.warmup, cache.cooldown, cache.start, cache.end, cache.max_consecutive};
   setup.budget_bytes = cache.budget_bytes;
   return setup;

@@ -6,6 +6,7 @@
 
 #include "bundle/manifest.h"
 #include "cache/cache_controller.h"
+#include "cache/policy_table.h"
 #include "output/frame_sink.h"
 #include "run/latents.h"
 #include "run/plan.h"
@@ -20,6 +21,8 @@ namespace bw {
 // before weights are loaded.
 [[nodiscard]] CacheLayout cache_layout(const Plan& plan, const Manifest& manifest,
                                        const Schedule& schedule);
+// What a calibrated table is tied to: model, sampler, steps, shift, guidance and size of the run.
+[[nodiscard]] RunIdentity calibration_identity(const Plan& plan, const Manifest& manifest);
 [[nodiscard]] CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest,
                                           const Schedule& schedule);
 

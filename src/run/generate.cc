@@ -64,7 +64,8 @@ std::shared_ptr<const Bundle> load_model(const Plan& plan, const Manifest& manif
   return Bundle::load(manifest, options);
 }
 
-Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
+Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer,
+                 FeatureRecorder* recorder) {
   const c10::InferenceMode inference;
   Report report{plan, model.manifest().name, model.manifest().hash, {}, {}, {}, {}, {}, 0, {}, {}};
   const LatentShape shape = plan_latent_shape(plan, model.manifest());
@@ -74,7 +75,9 @@ Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer) {
   report.timings.text = text_watch.seconds();
   note_prompt(report.prompt, observer);
   const Guidance guidance(plan.clip.guidance, plan.clip.steps);
-  CacheController cache(make_cache_setup(plan, model.manifest(), *schedule));
+  CacheSetup setup = make_cache_setup(plan, model.manifest(), *schedule);
+  setup.recorder = recorder;
+  CacheController cache(std::move(setup));
 
   SchedulerState state = schedule->initial(start_noise(plan, shape).to(model.device()));
   StepClock clock(model.device(), plan.clip.steps);

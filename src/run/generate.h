@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "bundle/bundle.h"
+#include "cache/feature_recorder.h"
 #include "run/plan.h"
 #include "run/progress.h"
 #include "run/report.h"
@@ -24,7 +25,9 @@ struct Denoised {
 };
 
 // The denoising run alone; ends early, with the latents reached, when the observer asks to stop.
-[[nodiscard]] Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer);
+// `recorder` sees what is computed (run/calibrate.h).
+[[nodiscard]] Denoised denoise(const Bundle& model, const Plan& plan, Observer& observer,
+                               FeatureRecorder* recorder = nullptr);
 
 // Denoises, saves the latents, decodes and encodes. Throws Interrupted when the observer asks to
 // stop. The latents stay on disk when a later stage fails, and the error says where.
