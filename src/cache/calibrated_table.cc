@@ -89,6 +89,9 @@ const std::vector<double>* CalibratedTable::find(std::string_view name) const {
 const std::vector<double>& CalibratedTable::row(const std::string& name, std::size_t size,
                                                 const Origin& origin) const {
   const std::vector<double>* values = find(name);
+  if (values == nullptr && rows_.empty()) {
+    reject(origin, "is empty, this run needs its row '" + name + "'; calibrate again");
+  }
   if (values == nullptr) {
     std::vector<std::string> known;
     for (const auto& [other, unused] : rows_) known.push_back(other);

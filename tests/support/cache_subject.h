@@ -16,6 +16,7 @@
 #include "cache/cache_controller.h"
 #include "cache/policy_table.h"
 #include "support/fake_pass.h"
+#include "support/small_tables.h"
 
 namespace bw::testing {
 
@@ -179,7 +180,8 @@ inline RunResult run_subject(const CacheSubject& subject, std::unique_ptr<CacheP
 inline std::unique_ptr<CachePolicy> make_policy_for(const CacheSubject& subject,
                                                     const CachePolicyInfo& policy,
                                                     const Json& params) {
-  return policy.make(params, Origin::flag("--cache " + std::string(policy.name)), subject.shape());
+  const Json filled = with_small_table(policy, params, subject.shape());
+  return policy.make(filled, Origin::flag("--cache " + std::string(policy.name)), subject.shape());
 }
 
 // "ccrr": per evaluation r when anything was reused. The first branch of an evaluation speaks for

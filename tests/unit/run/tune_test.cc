@@ -89,7 +89,7 @@ TEST_F(Tune, LongerReuse_IsForecastFasterAndWorse) {
 // have been timed to reach the target.
 TEST_F(Tune, EveryPolicyThatCanBe_IsTuned) {
   for (const CachePolicyInfo& info : cache_policies()) {
-    if (info.tunable == "{}") continue;
+    if (info.tunable == "{}" || !info.table.empty()) continue;
     SCOPED_TRACE(info.name);
     setup_.base.clip.cache = {};
     setup_.base.clip.cache.policy = info.name;
