@@ -59,7 +59,7 @@ class TaocachePolicy final : public CachePolicy {
     EvaluationPlan plan;
     if (!reuses(context)) return plan;
     plan.reuse_guided = true;
-    for (BranchPlan& branch : plan.branches) branch.weight = weight(context.step);
+    plan.guided_weight = weight(context.step);
     return plan;
   }
 

@@ -12,12 +12,13 @@
 // Published code (image models, HunyuanVideo, Open-Sora; Wan's code probes the time embedding,
 // which is another signal with other polynomials). A polynomial is only trusted where it is
 // positive: a quartic is wild outside the range it was fitted on, so what it gives below 0 counts
-// as 0.
+// as 0. run/calibrations/teacache.cc fits one.
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
 #include <vector>
 
+#include "cache/made_for.h"
 #include "cache/policies/policy_factory.h"
 
 namespace bw {
@@ -48,6 +49,7 @@ struct TeacacheParams final : Params {
   std::string polynomial = "none";
   std::int64_t retain_first = 1;
   std::int64_t retain_last = 1;
+  std::string made_for;
 
   void visit(ParamVisitor& v) override {
     v.number({"threshold", "reuse while the summed change is below this; 0: never"}, threshold,
@@ -55,8 +57,11 @@ struct TeacacheParams final : Params {
     v.text({"polynomial", "rescales a change before it is summed"}, polynomial, kPolynomialForm);
     v.integer({"retain_first", "first steps that are always computed"}, retain_first, {.low = 1});
     v.integer({"retain_last", "last steps that are always computed"}, retain_last, {.low = 0});
+    v.text({"made_for", "what the polynomial was fitted to; a run that differs is refused"},
+           made_for, kMadeForForm);
   }
   void check(const Origin& origin) const override {
+    check_made_for_form(made_for, origin.at("made_for"));
     (void)parse_polynomial(polynomial, origin.at("polynomial"));
   }
 };
@@ -68,6 +73,7 @@ class TeacachePolicy final : public CachePolicy {
         polynomial_(parse_polynomial(params.polynomial, origin.at("polynomial"))),
         first_(params.retain_first),
         last_(shape.num_steps - params.retain_last) {
+    check_made_for(params.made_for, shape.identity, origin.at("made_for"));
     needs_.sites = {Site::kMiddle};
     needs_.rebuild = Rebuild::parse("residual", origin);
     needs_.signal = {.kind = SignalKind::kAttentionInput,

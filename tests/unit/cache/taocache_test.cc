@@ -37,10 +37,7 @@ Played play(CachePolicy& policy, std::int64_t forbidden = -1) {
     Observation observation;
     observation.guided_reused = plan.reuse_guided && step != forbidden;
     played.steps += observation.guided_reused ? 'r' : 'c';
-    if (observation.guided_reused) {
-      EXPECT_EQ(plan.branches[0].weight, plan.branches[1].weight);
-      played.weights.push_back(plan.branches[0].weight);
-    }
+    if (observation.guided_reused) played.weights.push_back(plan.guided_weight);
     policy.observe(context, observation);
   }
   return played;
