@@ -31,10 +31,15 @@ std::string guidance_text(const GuidancePlan& guidance) {
   if (!guidance.enabled && !guidance.distilled) return "off";
   std::string text = significant(guidance.scale, kDigits);
   if (guidance.start > 0 || guidance.end < 1) {
-    text += " from " + significant(guidance.start, kDigits);
-    text += " to " + significant(guidance.end, kDigits);
+    text += " from ";
+    text += significant(guidance.start, kDigits);
+    text += " to ";
+    text += significant(guidance.end, kDigits);
   }
-  if (guidance.rescale > 0) text += " rescaled by " + significant(guidance.rescale, kDigits);
+  if (guidance.rescale > 0) {
+    text += " rescaled by ";
+    text += significant(guidance.rescale, kDigits);
+  }
   return text;
 }
 
@@ -113,8 +118,11 @@ CacheLayout cache_layout(const Plan& plan, const Manifest& manifest, const Sched
 RunIdentity calibration_identity(const Plan& plan, const Manifest& manifest) {
   constexpr std::size_t kHashDigits = 12;
   const ClipPlan& clip = plan.clip;
-  std::string size = std::to_string(clip.width) + "x" + std::to_string(clip.height);
-  size += "x" + std::to_string(clip.num_frames);
+  std::string size = std::to_string(clip.width);
+  size += 'x';
+  size += std::to_string(clip.height);
+  size += 'x';
+  size += std::to_string(clip.num_frames);
   return {{"model", manifest.hash.substr(0, kHashDigits)}, {"sampler", clip.sampler},
           {"steps", std::to_string(clip.steps)},           {"shift", shift_text(clip.scheduler)},
           {"guidance", guidance_text(clip.guidance)},      {"size", size}};
