@@ -5,7 +5,7 @@
 //   table      w(k) = cos(d_k, d') · |d_k|₂ / |d'|₂, means over clips, d_k = ε_k − ε_{k−1}, and
 //              d' = ε_{k−1} − ε_{k−1−g} the difference of the last two computed predictions, g
 //              steps apart; a row for each g, 1 and 2
-//   verdict    from step `start` on: start, start + 2 … reuse, the steps between them compute; at
+//   verdict    from step s = `reuse_from` on: s, s + 2 … reuse, the steps between them compute; at
 //              least two computed steps must be there, the last of them the step before
 //   payload    ε̂_k = ε_{k−1} + w(k) · d', the guided prediction: no branch runs
 //   always     the last step is computed
@@ -26,16 +26,17 @@ constexpr std::string_view kTable = "weights";
 constexpr std::array<const char*, 2> kGaps = {"1", "2"};
 
 struct TaocacheParams final : CalibratedParams {
-  std::string start = "50%";
+  std::string reuse_from = "50%";
 
   void visit(ParamVisitor& v) override {
-    v.text({"start", "first step that is reused; every second one follows"}, start, kStepCountForm);
+    v.text({"reuse_from", "first step that is reused; every second one follows"}, reuse_from,
+           kStepCountForm);
     visit_table(v, {kTable,
                     "rows 1 and 2: how much of the last difference, over one or two steps, "
                     "every step continues"});
   }
   void check(const Origin& origin) const override {
-    check_step_count(start, origin.at("start"));
+    check_step_count(reuse_from, origin.at("reuse_from"));
     check_table(kTable, origin);
   }
 };
@@ -43,7 +44,7 @@ struct TaocacheParams final : CalibratedParams {
 class TaocachePolicy final : public CachePolicy {
  public:
   TaocachePolicy(const TaocacheParams& params, const Origin& origin, const RunShape& shape)
-      : start_(step_count(params.start, shape.num_steps, origin.at("start"))) {
+      : start_(step_count(params.reuse_from, shape.num_steps, origin.at("reuse_from"))) {
     const CalibratedTable table = params.load_table(kTable, "taocache", origin, shape.identity);
     const auto steps = static_cast<std::size_t>(shape.num_steps);
     for (std::size_t i = 0; i < kGaps.size(); ++i) {
@@ -110,7 +111,7 @@ CachePolicyInfo taocache_cache_policy() {
           .provenance = Provenance::kReconstruction,
           .params = describe_params(TaocacheParams()),
           .presets = {},
-          .tunable = R"({"start": ["30%", "50%", "70%"]})",
+          .tunable = R"({"reuse_from": ["30%", "50%", "70%"]})",
           .table = kTable,
           .resolve = resolve_policy_params<TaocacheParams>,
           .make = make_policy<TaocachePolicy, TaocacheParams>};

@@ -61,8 +61,8 @@ TEST(LeximaxPath_Search, SmallRuns_AgreeWithAllPaths) {
         }
       }
       for (std::size_t count = 1; count <= num_steps + 1; ++count) {
-        SCOPED_TRACE(std::to_string(num_steps) + " steps, lag " + std::to_string(max_lag) + ", " +
-                     std::to_string(count) + " computed");
+        SCOPED_TRACE(::testing::Message()
+                     << num_steps << " steps, lag " << max_lag << ", " << count << " computed");
         const std::vector<std::size_t> path = leximax_path(errors, num_steps, count);
         const auto least = least_by_brute_force(errors, num_steps, count);
         ASSERT_EQ(path.empty(), !least.has_value());

@@ -11,8 +11,11 @@ namespace bw::testing {
 namespace {
 
 std::string row(const char* name, const std::vector<const char*>& ratios) {
-  std::string text = std::string(name) + ":";
-  for (std::size_t i = 0; i < ratios.size(); ++i) text += (i ? ";" : "") + std::string(ratios[i]);
+  std::string text = name;
+  for (std::size_t i = 0; i < ratios.size(); ++i) {
+    text += i == 0 ? ':' : ';';
+    text += ratios[i];
+  }
   return text;
 }
 

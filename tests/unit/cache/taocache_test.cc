@@ -1,4 +1,4 @@
-// TaoCache's late steps and weights by hand: every second step from `start` continues the
+// TaoCache's late steps and weights by hand: every second step from `reuse_from` continues the
 // difference of the last two computed predictions, one or two steps apart.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ Json with(const char* key, const Json& value) {
 
 TEST(Taocache_Schedule, EverySecondLateStep_TakesTheWeightOfItsGap) {
   // Step 3 continues 2 − 1; step 5 continues 4 − 2, two steps apart; step 7 is the last.
-  const Played played = play(*make_taocache(with("start", "3")));
+  const Played played = play(*make_taocache(with("reuse_from", "3")));
   EXPECT_EQ(played.steps, "cccrcrcc");
   EXPECT_THAT(played.weights, ::testing::ElementsAre(0.13, 0.25));
 }
@@ -63,17 +63,18 @@ TEST(Taocache_Schedule, Start_MayBeAShareOfTheSteps) {
 }
 
 TEST(Taocache_Schedule, AfterAGuard_TheGapIsThatOfWhatWasComputed) {
-  const Played played = play(*make_taocache(with("start", "3")), 3);
+  const Played played = play(*make_taocache(with("reuse_from", "3")), 3);
   EXPECT_EQ(played.steps, "cccccrcc");
   EXPECT_THAT(played.weights, ::testing::ElementsAre(0.15));
 }
 
 TEST(Taocache_Schedule, TwoComputedSteps_AreNeeded) {
-  EXPECT_EQ(play(*make_taocache(with("start", "1"))).steps, "cccrcrcc") << "step 1 has one alone";
+  EXPECT_EQ(play(*make_taocache(with("reuse_from", "1"))).steps, "cccrcrcc")
+      << "step 1 has one alone";
 }
 
 TEST(Taocache_Table, UnknownWeight_Computes) {
-  const Json params = {{"weights", "1:-;-;-;-;-;-;0.5;-/2:-;-;-;-;-;-;-;-"}, {"start", "2"}};
+  const Json params = {{"weights", "1:-;-;-;-;-;-;0.5;-/2:-;-;-;-;-;-;-;-"}, {"reuse_from", "2"}};
   EXPECT_EQ(play(*make_taocache(params)).steps, "ccccccrc");
 }
 
