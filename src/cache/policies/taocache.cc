@@ -44,7 +44,7 @@ struct TaocacheParams final : CalibratedParams {
 class TaocachePolicy final : public CachePolicy {
  public:
   TaocachePolicy(const TaocacheParams& params, const Origin& origin, const RunShape& shape)
-      : start_(step_count(params.reuse_from, shape.num_steps, origin.at("reuse_from"))) {
+      : first_(step_count(params.reuse_from, shape.num_steps, origin.at("reuse_from"))) {
     const CalibratedTable table = params.load_table(kTable, "taocache", origin, shape.identity);
     const auto steps = static_cast<std::size_t>(shape.num_steps);
     for (std::size_t i = 0; i < kGaps.size(); ++i) {
@@ -81,7 +81,7 @@ class TaocachePolicy final : public CachePolicy {
   // Part 1 of a Heun step follows part 0.
   bool reuses(const EvaluationContext& context) const {
     if (context.part == 1) return reused_step_ == context.step;
-    if (context.step < start_ || (context.step - start_) % 2 != 0) return false;
+    if (context.step < first_ || (context.step - first_) % 2 != 0) return false;
     if (context.step + 1 == context.num_steps || context.expert != expert_) return false;
     if (context.guided != guided_ || before_ < 0 || last_ + 1 != context.step) return false;
     return last_ - before_ <= static_cast<std::int64_t>(kGaps.size()) &&
@@ -93,7 +93,7 @@ class TaocachePolicy final : public CachePolicy {
     return weights_[gap - 1][static_cast<std::size_t>(step)];
   }
 
-  std::int64_t start_;
+  std::int64_t first_;
   std::array<std::vector<double>, kGaps.size()> weights_;  // by gap − 1, per step
   std::int64_t last_ = -1;                                 // computed step, and the one before it
   std::int64_t before_ = -1;
@@ -106,15 +106,16 @@ class TaocachePolicy final : public CachePolicy {
 }  // namespace
 
 CachePolicyInfo taocache_cache_policy() {
-  return {.name = "taocache",
-          .summary = "TaoCache: continues the last change of the prediction at every second step",
-          .provenance = Provenance::kReconstruction,
-          .params = describe_params(TaocacheParams()),
-          .presets = {},
-          .tunable = R"({"reuse_from": ["30%", "50%", "70%"]})",
-          .table = kTable,
-          .resolve = resolve_policy_params<TaocacheParams>,
-          .make = make_policy<TaocachePolicy, TaocacheParams>};
+  return {
+      .name = "taocache",
+      .summary = "TaoCache: continues the last change of the prediction at every second step",
+      .provenance = Provenance::kReconstruction,
+      .params = describe_params(TaocacheParams()),
+      .presets = {{"early", "from the first quarter of the steps on", R"({"reuse_from": "25%"})"}},
+      .tunable = R"({"reuse_from": ["30%", "50%", "70%"]})",
+      .table = kTable,
+      .resolve = resolve_policy_params<TaocacheParams>,
+      .make = make_policy<TaocachePolicy, TaocacheParams>};
 }
 
 }  // namespace bw
