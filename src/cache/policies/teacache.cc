@@ -13,36 +13,16 @@
 // which is another signal with other polynomials). A polynomial is only trusted where it is
 // positive: a quartic is wild outside the range it was fitted on, so what it gives below 0 counts
 // as 0. run/calibrations/teacache.cc fits one.
-#include <cmath>
-#include <cstdlib>
-#include <sstream>
-#include <vector>
+#include <optional>
+#include <string>
 
 #include "cache/made_for.h"
+#include "cache/policies/accumulated_change.h"
 #include "cache/policies/policy_factory.h"
+#include "cache/policies/polynomial.h"
 
 namespace bw {
 namespace {
-
-constexpr std::string_view kPolynomialForm =
-    "none, or coefficients with the highest power first: a;b;c …";
-
-// Empty for "none".
-std::vector<double> parse_polynomial(const std::string& text, const Origin& origin) {
-  std::vector<double> coefficients;
-  if (text == "none") return coefficients;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, ';');) {
-    char* end = nullptr;
-    const double value = std::strtod(part.c_str(), &end);
-    if (part.empty() || *end != '\0' || !std::isfinite(value)) {
-      reject(origin, "'" + part + "' is no coefficient; must be " + std::string(kPolynomialForm));
-    }
-    coefficients.push_back(value);
-  }
-  if (coefficients.empty()) reject(origin, "must be " + std::string(kPolynomialForm));
-  return coefficients;
-}
 
 struct TeacacheParams final : Params {
   double threshold = 0.1;
@@ -62,17 +42,18 @@ struct TeacacheParams final : Params {
   }
   void check(const Origin& origin) const override {
     check_made_for_form(made_for, origin.at("made_for"));
-    (void)parse_polynomial(polynomial, origin.at("polynomial"));
+    (void)Polynomial::parse(polynomial, origin.at("polynomial"));
   }
 };
 
 class TeacachePolicy final : public CachePolicy {
  public:
   TeacachePolicy(const TeacacheParams& params, const Origin& origin, const RunShape& shape)
-      : threshold_(params.threshold),
-        polynomial_(parse_polynomial(params.polynomial, origin.at("polynomial"))),
-        first_(params.retain_first),
-        last_(shape.num_steps - params.retain_last) {
+      : polynomial_(Polynomial::parse(params.polynomial, origin.at("polynomial"))),
+        change_({.threshold = params.threshold,
+                 .first = params.retain_first,
+                 .last = params.retain_last,
+                 .num_steps = shape.num_steps}) {
     check_made_for(params.made_for, shape.identity, origin.at("made_for"));
     needs_.sites = {Site::kMiddle};
     needs_.rebuild = Rebuild::parse("residual", origin);
@@ -85,41 +66,27 @@ class TeacachePolicy final : public CachePolicy {
   const CacheNeeds& needs() const override { return needs_; }
 
   EvaluationPlan begin(const EvaluationContext& context) const override {
-    EvaluationPlan plan;
-    if (context.step < first_ || context.step >= last_) return plan;
-    for (BranchPlan& branch : plan.branches) branch = {.reuse = Site::kMiddle, .ask = true};
-    return plan;
+    return change_.plan(context);
   }
 
   Verdict confirm(const EvaluationContext& context, Branch /*branch*/,
                   const EarlySignals& signals) const override {
-    const std::optional<double>& change = signals[index_of(Branch::kCond)].distance;
-    if (!change || context.expert != expert_) return false;
-    return sum_ + rescaled(*change) < threshold_;
+    return change_.allows(context, rescaled(signals[index_of(Branch::kCond)].distance));
   }
 
   void observe(const EvaluationContext& context, const Observation& observation) override {
     if (context.part != 0) return;
-    const BranchObservation& cond = observation.branches[index_of(Branch::kCond)];
-    const bool reused = cond.done.reuse == Site::kMiddle;
-    sum_ = reused ? sum_ + rescaled(cond.distances.front()) : 0;
-    expert_ = context.expert;
+    change_.observe(context, reused_middle(observation), rescaled(early_distance(observation)));
   }
 
  private:
-  double rescaled(double change) const {
-    if (polynomial_.empty()) return change;
-    double value = 0;
-    for (const double coefficient : polynomial_) value = value * change + coefficient;
-    return value < 0 ? 0 : value;
+  std::optional<double> rescaled(std::optional<double> change) const {
+    if (change) change = polynomial_.rescaled(*change);
+    return change;
   }
 
-  double threshold_;
-  std::vector<double> polynomial_;
-  std::int64_t first_;
-  std::int64_t last_;
-  double sum_ = 0;
-  std::size_t expert_ = 0;
+  Polynomial polynomial_;
+  AccumulatedChange change_;
   CacheNeeds needs_;
 };
 

@@ -85,12 +85,17 @@ CacheLayout layout_of(const Clip& clip, const BundleRun& run) {
   const std::vector<std::int64_t> streams =
       hidden_bytes(clip.manifest(), clip.shape(), run.dtype, 1);
   const std::int64_t hidden = std::accumulate(streams.begin(), streams.end(), std::int64_t{0});
+  const std::int64_t filtered = hidden_bytes(clip.manifest(), clip.shape(), at::kFloat, 1).front();
+  const auto& patch = clip.manifest().streams.front().patch;
   CacheLayout layout;
   for (std::size_t expert = 0; expert < clip.denoiser().num_experts(); ++expert) {
     const std::span<const BlockInfo> blocks = clip.denoiser().blocks(expert);
     layout.experts.push_back({{blocks.begin(), blocks.end()},
                               static_cast<std::uint64_t>(hidden),
-                              static_cast<std::uint64_t>(streams.front())});
+                              static_cast<std::uint64_t>(streams.front()),
+                              static_cast<std::uint64_t>(filtered),
+                              {clip.shape().frames / patch[0], clip.shape().height / patch[1],
+                               clip.shape().width / patch[2]}});
   }
   layout.prediction_bytes = clip.noise().nbytes();
   layout.batched = run.options.batched;

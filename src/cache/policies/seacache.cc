@@ -1,0 +1,83 @@
+// SeaCache (arXiv 2602.18993): TeaCache's rule on an input from which the noise has been filtered,
+// so that the change follows the content; no polynomial is fitted.
+//
+//   signal     d(k) = |m̃_k − m̃_{k−1}|_1 / |m̃_{k−1}|_1 of block 0's modulated input after the filter
+//              of the optimal linear denoiser for the noise level of its step (wiener_filter.h);
+//              the OLDER tensor is the denominator; k−1 is the last SEEN step, computed or not
+//   verdict    A + d(k) < threshold reuses and adds d(k) to A; else it computes and A = 0
+//   payload    one stack residual, Y = X + R
+//   always     the first `retain_first` and the last `retain_last` steps are computed
+// Reconstruction: the rule is as described; the spectrum and the constants of the filter are what
+// natural images are known for, not the authors'. The noise level is that of a flow model. The
+// conditional branch decides for both.
+#include "cache/policies/accumulated_change.h"
+#include "cache/policies/policy_factory.h"
+
+namespace bw {
+namespace {
+
+struct SeacacheParams final : Params {
+  double threshold = 0.3;
+  std::int64_t retain_first = 1;
+  std::int64_t retain_last = 1;
+
+  void visit(ParamVisitor& v) override {
+    v.number(
+        {"threshold", "reuse while the filtered input's summed change is below this; 0: never"},
+        threshold, {.low = 0});
+    v.integer({"retain_first", "first steps that are always computed"}, retain_first, {.low = 1});
+    v.integer({"retain_last", "last steps that are always computed"}, retain_last, {.low = 0});
+  }
+};
+
+class SeacachePolicy final : public CachePolicy {
+ public:
+  SeacachePolicy(const SeacacheParams& params, const Origin& origin, const RunShape& shape)
+      : change_({.threshold = params.threshold,
+                 .first = params.retain_first,
+                 .last = params.retain_last,
+                 .num_steps = shape.num_steps}) {
+    needs_.sites = {Site::kMiddle};
+    needs_.rebuild = Rebuild::parse("residual", origin);
+    needs_.signal = {.kind = SignalKind::kAttentionInput,
+                     .branches = {true, false},
+                     .early = true,
+                     .against_computed = false,
+                     .denoised = true};
+  }
+
+  const CacheNeeds& needs() const override { return needs_; }
+
+  EvaluationPlan begin(const EvaluationContext& context) const override {
+    return change_.plan(context);
+  }
+
+  Verdict confirm(const EvaluationContext& context, Branch /*branch*/,
+                  const EarlySignals& signals) const override {
+    return change_.allows(context, signals[index_of(Branch::kCond)].distance);
+  }
+
+  void observe(const EvaluationContext& context, const Observation& observation) override {
+    if (context.part != 0) return;
+    change_.observe(context, reused_middle(observation), early_distance(observation));
+  }
+
+ private:
+  AccumulatedChange change_;
+  CacheNeeds needs_;
+};
+
+}  // namespace
+
+CachePolicyInfo seacache_cache_policy() {
+  return {.name = "seacache",
+          .summary = "SeaCache: TeaCache's rule on an input from which noise has been filtered",
+          .provenance = Provenance::kReconstruction,
+          .params = describe_params(SeacacheParams()),
+          .presets = {{"flux", "FLUX.1-dev, 50 steps: threshold 0.3", R"({"threshold": 0.3})"}},
+          .tunable = R"({"threshold": [0.05, 0.1, 0.2, 0.3, 0.5]})",
+          .resolve = resolve_policy_params<SeacacheParams>,
+          .make = make_policy<SeacachePolicy, SeacacheParams>};
+}
+
+}  // namespace bw
