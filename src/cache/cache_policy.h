@@ -179,7 +179,9 @@ struct EarlySignal {
 using EarlySignals = std::array<EarlySignal, kNumBranches>;
 
 struct Verdict {
-  Verdict(bool is_reused, double extrapolation = 0) : reuse(is_reused), weight(extrapolation) {}
+  // Most policies answer yes or no.
+  Verdict(bool is_reused, double extrapolation = 0)  // NOLINT(google-explicit-constructor)
+      : reuse(is_reused), weight(extrapolation) {}
   bool reuse;
   double weight;  // BranchPlan::weight
 };

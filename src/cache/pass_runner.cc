@@ -8,40 +8,11 @@
 #include "base/check.h"
 #include "base/stopwatch.h"
 #include "cache/cache_controller.h"
-#include "cache/wiener_filter.h"
+#include "cache/hidden_rows.h"
 #include "kernels/combine.h"
 
 namespace bw {
 namespace {
-
-// Adds the time a piece of work takes to a clock.
-template <typename Work>
-auto timed(double& seconds, const Work& work) {
-  const Stopwatch watch;
-  auto result = work();
-  seconds += watch.seconds();
-  return result;
-}
-
-// The rows of one branch; the whole when the lane has only one.
-Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branches) {
-  if (num_branches == 1) return hidden;
-  Hidden rows;
-  rows.reserve(hidden.size());
-  for (const at::Tensor& tensor : hidden) {
-    BW_CHECK(tensor.size(0) == static_cast<std::int64_t>(num_branches));
-    rows.push_back(tensor.narrow(0, static_cast<std::int64_t>(branch), 1));
-  }
-  return rows;
-}
-
-Hidden difference(const Hidden& a, const Hidden& b) {
-  Hidden result;
-  for (std::size_t stream = 0; stream < a.size(); ++stream) {
-    result.push_back(a[stream] - b[stream]);
-  }
-  return result;
-}
 
 // A copy, in the memory of `old` where that fits and nobody else holds it: allocating anew would
 // cost more than copying does.
@@ -193,73 +164,6 @@ Hidden PassRunner::run_middle(Pass& pass, const Hidden& stack_input, const Hidde
   Hidden output = run_blocks(pass, middle.first, pass.blocks().size() - middle.last, hidden);
   if (plan_.reuse == Site::kNone) keep(Slot::kMiddle, {}, hidden, output);
   return output;
-}
-
-Hidden PassRunner::early_tensors(Pass& pass, const Hidden& stack_input, const Hidden& hidden) {
-  const SignalNeeds& signal = parts_.needs.signal;
-  const bool wanted = std::any_of(lane_.begin(), lane_.end(),
-                                  [&](Branch branch) { return signal.branches[index_of(branch)]; });
-  if (!measure_ || !signal.early || !wanted) return {};
-  double& seconds = parts_.clocks.indicator_seconds;
-  if (signal.kind == SignalKind::kAttentionInput) {
-    return {timed(seconds, [&] {
-      const at::Tensor input = pass.probe(parts_.needs.middle.first, hidden);
-      return signal.denoised ? wiener_filtered(input, parts_.expert.grid, context_.sigma) : input;
-    })};
-  }
-  if (signal.kind == SignalKind::kBlockOutput) return hidden;
-  return timed(seconds, [&] { return difference(hidden, stack_input); });
-}
-
-void PassRunner::compare_early(const Hidden& now) {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
-    const CacheKey signal = key(Slot::kSignal, lane_[i], {parts_.needs.middle.first, 0});
-    const std::span<const Sample> before = parts_.history.find(signal);
-    if (before.empty()) continue;
-    queues_[i].compare(rows_of(now, i, lane_.size()), before.front(), context_.step, early_batch_);
-  }
-  early_batch_.send();
-  parts_.clocks.indicator_seconds += watch.seconds();
-}
-
-EarlySignal PassRunner::early_signal(std::size_t i) const {
-  EarlySignal signal;
-  const std::vector<double> distances = queues_[i].distances(early_batch_);
-  if (!distances.empty()) signal.distance = distances.front();
-  if (progress_[i]) signal.progress = progress(*progress_[i], early_batch_);
-  return signal;
-}
-
-void PassRunner::compare_progress(const Hidden& added) {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
-    const std::span<const Sample> before = parts_.history.find(key(Slot::kProbe, lane_[i]));
-    if (before.size() < 2) continue;
-    progress_[i] = queue_progress(rows_of(added, i, lane_.size()), before, early_batch_);
-  }
-  parts_.clocks.indicator_seconds += watch.seconds();
-}
-
-void PassRunner::keep_progress(const Hidden& added) {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
-    keep_signal(key(Slot::kProbe, lane_[i]), rows_of(added, i, lane_.size()));
-  }
-  parts_.clocks.indicator_seconds += watch.seconds();
-}
-
-void PassRunner::keep_early(const Hidden& now) {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
-    const CacheKey signal = key(Slot::kSignal, lane_[i], {parts_.needs.middle.first, 0});
-    keep_signal(signal, rows_of(now, i, lane_.size()));
-  }
-  parts_.clocks.indicator_seconds += watch.seconds();
 }
 
 Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input) {

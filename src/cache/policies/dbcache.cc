@@ -6,7 +6,7 @@
 //              denominator; f_ref is of the last COMPUTED step; nothing accumulates
 //   verdict    d < threshold, and neither limit on reuse is reached
 //   payload    the residual of the middle blocks, Y = h_F + R, held or extrapolated
-//   always     the first `warmup` steps are computed
+//   always     step 0 is computed; more by the guard `warmup`, of which DBCache takes 8
 // F = 1, B = 0 is FBCache. Published code. The released code lets each branch decide for itself
 // when the branches run apart; `verdict=each` does that, `cond` lets the conditional one decide for
 // both.
@@ -24,9 +24,7 @@ struct DbcacheParams final : Params {
   double threshold = 0.08;
   std::int64_t front_blocks = 1;
   std::int64_t back_blocks = 0;
-  std::int64_t warmup = 1;
   std::int64_t max_reused = 0;
-  std::int64_t max_consecutive = 0;
   std::string rebuild = "residual";
   std::string verdict = "cond";
 
@@ -35,10 +33,7 @@ struct DbcacheParams final : Params {
              threshold, {.low = 0});
     v.integer({"front_blocks", "F: first blocks that always run"}, front_blocks, {.low = 1});
     v.integer({"back_blocks", "B: last blocks that always run"}, back_blocks, {.low = 0});
-    v.integer({"warmup", "first steps that are always computed"}, warmup, {.low = 1});
     v.integer({"max_reused", "most steps reused in all; 0: no limit"}, max_reused, {.low = 0});
-    v.integer({"max_consecutive", "most steps reused in a row; 0: no limit"}, max_consecutive,
-              {.low = 0});
     v.text({"rebuild", "how the reused blocks get their value"}, rebuild, Rebuild::kForm);
     v.choice({"verdict", "which guidance branch decides: cond for both, or each for itself"},
              verdict, kVerdicts);
@@ -70,12 +65,10 @@ class DbcachePolicy final : public CachePolicy {
 
   EvaluationPlan begin(const EvaluationContext& context) const override {
     EvaluationPlan plan;
-    if (context.step < params_.warmup) return plan;
+    if (context.step == 0) return plan;
     for (const Branch branch : kBranches) {
-      const Count& count = counts_[index_of(branch)];
       const bool allowed =
-          (params_.max_reused == 0 || count.all < params_.max_reused) &&
-          (params_.max_consecutive == 0 || count.in_a_row < params_.max_consecutive);
+          params_.max_reused == 0 || reused_[index_of(branch)] < params_.max_reused;
       if (!allowed) continue;
       plan.branches[index_of(branch)] = {.reuse = Site::kMiddle, .ask = true};
     }
@@ -96,22 +89,14 @@ class DbcachePolicy final : public CachePolicy {
       // A branch that guidance left out follows the conditional one, so that both stay in step.
       const BranchObservation& done =
           seen.ran ? seen : observation.branches[index_of(Branch::kCond)];
-      Count& count = counts_[index_of(branch)];
-      const bool reused = done.done.reuse == Site::kMiddle;
-      count.all += reused ? 1 : 0;
-      count.in_a_row = reused ? count.in_a_row + 1 : 0;
+      reused_[index_of(branch)] += done.done.reuse == Site::kMiddle ? 1 : 0;
     }
   }
 
  private:
-  struct Count {
-    std::int64_t all = 0;
-    std::int64_t in_a_row = 0;
-  };
-
   DbcacheParams params_;
   bool each_;
-  std::array<Count, kNumBranches> counts_;
+  std::array<std::int64_t, kNumBranches> reused_{};  // steps so far
   CacheNeeds needs_;
 };
 

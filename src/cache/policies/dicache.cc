@@ -8,7 +8,7 @@
 //   payload    residuals R₁ and R₂ of the last two computed steps:
 //              R = R₂ + γ (R₁ − R₂), γ = clip(|p − p₂|_1 / |p₁ − p₂|_1, 1, max_gamma),
 //              p what the first block adds now, p₁ and p₂ what it added at those steps
-//   always     the first `warmup` and the last `retain_last` steps are computed
+//   always     the first `retain_first` and the last `retain_last` steps are computed
 // Published code, its error measure delta_y; the other, |delta_y − delta_x| with the change of the
 // stack's input, is not here. Differs in three things: R is added to the first block's output and
 // is what the blocks after it added, while the released code adds the whole stack's residual to the
@@ -28,7 +28,7 @@ namespace {
 struct DicacheParams final : Params {
   double threshold = 0.08;
   double max_gamma = 2;
-  std::string warmup = "20%";
+  std::string retain_first = "20%";
   std::int64_t retain_last = 1;
 
   void visit(ParamVisitor& v) override {
@@ -36,20 +36,23 @@ struct DicacheParams final : Params {
              threshold, {.low = 0});
     v.number({"max_gamma", "how far a residual is carried on at most; 1 holds the last one"},
              max_gamma, {.low = 1});
-    v.text({"warmup", "first steps that are always computed"}, warmup, kStepCountForm);
+    v.text({"retain_first", "first steps that are always computed"}, retain_first, kStepCountForm);
     v.integer({"retain_last", "last steps that are always computed"}, retain_last, {.low = 0});
   }
-  void check(const Origin& origin) const override { check_step_count(warmup, origin.at("warmup")); }
+  void check(const Origin& origin) const override {
+    check_step_count(retain_first, origin.at("retain_first"));
+  }
 };
 
 class DicachePolicy final : public CachePolicy {
  public:
   DicachePolicy(const DicacheParams& params, const Origin& origin, const RunShape& shape)
       : max_gamma_(params.max_gamma),
-        change_({.threshold = params.threshold,
-                 .first = step_count(params.warmup, shape.num_steps, origin.at("warmup")),
-                 .last = params.retain_last,
-                 .num_steps = shape.num_steps}) {
+        change_(
+            {.threshold = params.threshold,
+             .first = step_count(params.retain_first, shape.num_steps, origin.at("retain_first")),
+             .last = params.retain_last,
+             .num_steps = shape.num_steps}) {
     for (const std::size_t num_blocks : shape.blocks_per_expert) {
       if (num_blocks > 1) continue;
       reject(origin, "needs a model of at least two blocks, this one has " +

@@ -31,7 +31,7 @@ constexpr std::array<double, 3> kScaleWeights = {1, 0.1,
 
 struct ForesightParams final : Params {
   double threshold = 0.5;
-  std::string warmup = "15%";
+  std::string warmup_steps = "15%";
   std::int64_t reuse_steps = 1;
   std::int64_t refresh_interval = 2;
 
@@ -40,13 +40,14 @@ struct ForesightParams final : Params {
               "gamma: reuse a block while its change is below this share of its change in the "
               "warm-up; 0: never"},
              threshold, {.low = 0});
-    v.text({"warmup", "first steps that are computed and set the scale"}, warmup, kStepCountForm);
+    v.text({"warmup_steps", "first steps that are computed and set the scale"}, warmup_steps,
+           kStepCountForm);
     v.integer({"reuse_steps", "N: steps after a refresh that may reuse"}, reuse_steps, {.low = 1});
     v.integer({"refresh_interval", "R: steps from the first of these to the next first one"},
               refresh_interval, {.low = 2});
   }
   void check(const Origin& origin) const override {
-    check_step_count(warmup, origin.at("warmup"));
+    check_step_count(warmup_steps, origin.at("warmup_steps"));
     if (reuse_steps < refresh_interval) return;
     reject(origin.at("reuse_steps"), "must be below refresh_interval (" +
                                          std::to_string(refresh_interval) + "), got " +
@@ -59,7 +60,7 @@ class ForesightPolicy final : public CachePolicy {
   ForesightPolicy(const ForesightParams& params, const Origin& origin, const RunShape& shape)
       : params_(params),
         warmup_(std::max<std::int64_t>(
-            2, step_count(params.warmup, shape.num_steps, origin.at("warmup")))) {
+            2, step_count(params.warmup_steps, shape.num_steps, origin.at("warmup_steps")))) {
     needs_.sites = {Site::kBlock};
     needs_.signal.kind = SignalKind::kBlockOutput;
     needs_.signal.metric = SignalMetric::kMeanSquare;
@@ -149,7 +150,7 @@ CachePolicyInfo foresight_cache_policy() {
                       {"n2r3", "two steps reused, every third computed",
                        R"({"reuse_steps": 2, "refresh_interval": 3})"},
                       {"open-sora", "the authors' example for Open-Sora: gamma 1, 8 of 30 steps",
-                       R"({"threshold": 1, "warmup": "27%"})"}},
+                       R"({"threshold": 1, "warmup_steps": "27%"})"}},
           .tunable = R"({"threshold": [0.25, 0.5, 1, 2], "refresh_interval": [2, 3]})",
           .resolve = resolve_policy_params<ForesightParams>,
           .make = make_policy<ForesightPolicy, ForesightParams>};

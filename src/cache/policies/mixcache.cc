@@ -4,7 +4,8 @@
 //
 //   signal     per computed step of the conditional branch and block n: d(n) = |r − r'|_1 / |r'|_1
 //              per step since the block was computed last, r what the block adds; a = mean d(n)
-//   gate       ā = (a + ā)/2. It opens once two computed steps in a row, from `warmup` on, have
+//   gate       ā = (a + ā)/2. It opens once two computed steps in a row, from `retain_first` on,
+//   have
 //              ā <= settle · max ā and |ā − ā'| <= flat · ā, which 1 and 1 always have; it closes
 //              when ā > unsettle · max ā, and for the last `tail` steps
 //   errors     step: a (1 + n), n the steps since the last full one; cfg: cfg_weight · a (1 + n);
@@ -38,7 +39,7 @@ constexpr double kUncondShare = 0.5;  // of the work of a guided step
 
 struct MixcacheParams final : Params {
   double threshold = 0.12;
-  std::string warmup = "8%";
+  std::string retain_first = "8%";
   std::string tail = "6%";
   double settle = 1;
   double unsettle = 1;
@@ -52,7 +53,7 @@ struct MixcacheParams final : Params {
   void visit(ParamVisitor& v) override {
     v.number({"threshold", "highest error of a level that may be chosen; 0: never"}, threshold,
              {.low = 0});
-    v.text({"warmup", "first steps that are always computed"}, warmup, kStepCountForm);
+    v.text({"retain_first", "first steps that are always computed"}, retain_first, kStepCountForm);
     v.text({"tail", "last steps that are always computed"}, tail, kStepCountForm);
     v.number({"settle", "reuse once the change is this share of the largest; 1: whatever it is"},
              settle, {.low = 0, .high = 1});
@@ -70,7 +71,7 @@ struct MixcacheParams final : Params {
              {.low = 0});
   }
   void check(const Origin& origin) const override {
-    check_step_count(warmup, origin.at("warmup"));
+    check_step_count(retain_first, origin.at("retain_first"));
     check_step_count(tail, origin.at("tail"));
     check_block_count(blocks, origin.at("blocks"));
   }
@@ -113,7 +114,7 @@ class MixcachePolicy final : public CachePolicy {
  public:
   MixcachePolicy(const MixcacheParams& params, const Origin& origin, const RunShape& shape)
       : params_(params),
-        warmup_(step_count(params.warmup, shape.num_steps, origin.at("warmup"))),
+        warmup_(step_count(params.retain_first, shape.num_steps, origin.at("retain_first"))),
         tail_(shape.num_steps - step_count(params.tail, shape.num_steps, origin.at("tail"))),
         gate_(params) {
     needs_.sites = {Site::kCfg, Site::kStack, Site::kBlock};

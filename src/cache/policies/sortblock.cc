@@ -1,7 +1,7 @@
 // SortBlock (arXiv 2508.00412): blocks are sorted by how much what they add has changed; until the
 // next full step the ones that changed most run, the others are extrapolated.
 //
-//   cycle      inside the window end <= t <= start a full step, which computes all blocks, is
+//   cycle      inside the window low <= t <= high a full step, which computes all blocks, is
 //              followed by interval − 1 steps that do not; outside it every step is full
 //   signal     q(n) = 1 − mean over tokens of cos(r_n, r'_n), r_n the residual of block n in fp32,
 //              first eighth of the channels, r'_n that of the step that computed the block last
@@ -30,8 +30,8 @@ struct SortblockParams final : Params {
   double beta = 0.1;
   std::string polynomial = "none";
   std::int64_t interval = 5;
-  double start = 950;
-  double end = 100;
+  double window_high = 950;
+  double window_low = 100;
 
   void visit(ParamVisitor& v) override {
     v.number({"beta", "share of the blocks that run at every step, times the polynomial's value"},
@@ -39,15 +39,16 @@ struct SortblockParams final : Params {
     v.text({"polynomial", "of the timestep: what beta is multiplied by"}, polynomial,
            kPolynomialForm);
     v.integer({"interval", "compute all blocks every n-th step; 1: always"}, interval, {.low = 1});
-    v.number({"start", "timestep (0 … 1000) from which on blocks are left out"}, start,
+    v.number({"window_high", "timestep (0 … 1000) from which on blocks are left out"}, window_high,
              {.low = 0, .high = 1000});
-    v.number({"end", "timestep down to which they are"}, end, {.low = 0, .high = 1000});
+    v.number({"window_low", "timestep down to which they are"}, window_low,
+             {.low = 0, .high = 1000});
   }
   void check(const Origin& origin) const override {
     (void)Polynomial::parse(polynomial, origin.at("polynomial"));
-    if (end < start) return;
-    reject(origin.at("end"),
-           "must be below start (" + Json(start).dump() + "), got " + Json(end).dump());
+    if (window_low < window_high) return;
+    reject(origin.at("window_low"), "must be below window_high (" + Json(window_high).dump() +
+                                        "), got " + Json(window_low).dump());
   }
 };
 
@@ -74,7 +75,8 @@ class SortblockPolicy final : public CachePolicy {
   EvaluationPlan begin(const EvaluationContext& context) const override {
     EvaluationPlan plan;
     const bool is_sorted = context.expert == expert_ && !reused_.empty();
-    const bool is_inside = context.timestep >= params_.end && context.timestep <= params_.start;
+    const bool is_inside =
+        context.timestep >= params_.window_low && context.timestep <= params_.window_high;
     // The second part of a full step is full too.
     if (!is_sorted || !is_inside || context.step == full_) return plan;
     if (context.step - full_ >= params_.interval) return plan;
@@ -129,10 +131,10 @@ CachePolicyInfo sortblock_cache_policy() {
           .presets = {{"wan",
                        "Wan2.1's polynomial and window; interval and beta are no published "
                        "setting (the released script computes all blocks)",
-                       R"({"beta": 1, "interval": 4, "start": 900, "polynomial":
+                       R"({"beta": 1, "interval": 4, "window_high": 900, "polynomial":
                   "-1.74367e-15;1.20871e-11;-2.11429e-8;1.49777e-5;-4.53e-3;0.4971"})"},
                       {"hunyuan-video", "HunyuanVideo's polynomial, beta 0.1, every 5th step, 965",
-                       R"({"beta": 0.1, "interval": 5, "start": 965, "polynomial":
+                       R"({"beta": 0.1, "interval": 5, "window_high": 965, "polynomial":
                   "8.43677e-14;-2.23758e-10;2.17396e-7;-9.14454e-5;1.364e-2;0.33195"})"}},
           .tunable = R"({"beta": [0.1, 0.25, 0.5], "interval": [2, 3, 5]})",
           .resolve = resolve_policy_params<SortblockParams>,

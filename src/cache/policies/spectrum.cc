@@ -23,7 +23,7 @@ constexpr std::int64_t kShortestHistory = 6;  // computed steps
 struct SpectrumParams final : Params {
   std::int64_t window_size = 2;
   double flex_window = 0.5;
-  std::int64_t warmup = 4;
+  std::int64_t retain_first = 4;
   double stop = 0.9;
   std::int64_t degree = 3;
   double ridge = 1;
@@ -34,7 +34,7 @@ struct SpectrumParams final : Params {
               window_size, {.low = 1});
     v.number({"flex_window", "what the window grows by with each computed step"}, flex_window,
              {.low = 0});
-    v.integer({"warmup", "first steps that are always computed"}, warmup, {.low = 2});
+    v.integer({"retain_first", "first steps that are always computed"}, retain_first, {.low = 2});
     v.number({"stop", "share of the steps from which on all are computed"}, stop,
              {.low = 0, .high = 1});
     v.integer({"degree", "highest Chebyshev polynomial"}, degree, {.low = 1, .high = 8});
@@ -64,7 +64,7 @@ class SpectrumPolicy final : public CachePolicy {
 
   EvaluationPlan begin(const EvaluationContext& context) const override {
     EvaluationPlan plan;
-    const bool is_warm = context.expert == expert_ && computed_ >= params_.warmup;
+    const bool is_warm = context.expert == expert_ && computed_ >= params_.retain_first;
     // The second part of a computed step is computed too.
     if (!is_warm || context.step >= stop_ || context.step == last_) return plan;
     if (static_cast<double>(context.step - last_) >= std::floor(window_)) return plan;
@@ -81,7 +81,7 @@ class SpectrumPolicy final : public CachePolicy {
       computed_ = 0;
       window_ = static_cast<double>(params_.window_size);
     }
-    if (computed_ >= params_.warmup) window_ += params_.flex_window;
+    if (computed_ >= params_.retain_first) window_ += params_.flex_window;
     ++computed_;
     last_ = context.step;
   }

@@ -24,14 +24,15 @@ namespace {
 struct TgateParams final : Params {
   std::string gate = "40%";
   std::int64_t interval = 5;
-  std::int64_t warmup = 2;
+  std::int64_t warmup_steps = 2;
 
   void visit(ParamVisitor& v) override {
     v.text({"gate", "step from which on attention to the text is frozen and guidance off"}, gate,
            kStepCountForm);
     v.integer({"interval", "before it compute self-attention every n-th step; 1: always"}, interval,
               {.low = 1});
-    v.integer({"warmup", "step after which self-attention is reused"}, warmup, {.low = 0});
+    v.integer({"warmup_steps", "step after which self-attention is reused"}, warmup_steps,
+              {.low = 0});
   }
   void check(const Origin& origin) const override { check_step_count(gate, origin.at("gate")); }
 };
@@ -67,7 +68,7 @@ class TgatePolicy final : public CachePolicy {
                                                   .cfg = {.low = 0, .high = 0}};
       return plan;
     }
-    const bool reuses_self = context.step > params_.warmup && context.step < gate_ - 1 &&
+    const bool reuses_self = context.step > params_.warmup_steps && context.step < gate_ - 1 &&
                              context.step % params_.interval != 0;
     if (!reuses_self || self_.refs[context.expert].empty()) return plan;
     for (BranchPlan& branch : plan.branches) {

@@ -42,10 +42,7 @@ struct LimitRow {
 TEST(Dbcache_Limits, ScriptedBelow_StopAtTheLimit) {
   const LimitRow rows[] = {
       {"no limit", R"({})", "crrrrrrrrr"},
-      {"warm-up of 4", R"({"warmup": 4})", "ccccrrrrrr"},
-      {"two in a row", R"({"max_consecutive": 2})", "crrcrrcrrc"},
       {"three in all", R"({"max_reused": 3})", "crrrcccccc"},
-      {"both", R"({"max_reused": 3, "max_consecutive": 2})", "crrcrccccc"},
       {"threshold 0", R"({"threshold": 0})", "cccccccccc"},
   };
   for (const LimitRow& row : rows) {

@@ -29,7 +29,7 @@ TEST(Dicache_Sum, ConstantChange_ReusesUntilTheSumReachesTheThreshold) {
 }
 
 TEST(Dicache_Sum, TheWarmUpsChanges_AreNotCounted) {
-  const auto policy = make_dicache(R"({"threshold": 0.1, "warmup": 4})", 8);
+  const auto policy = make_dicache(R"({"threshold": 0.1, "retain_first": 4})", 8);
   EXPECT_EQ(play_early(*policy, constant_change(8, 0.09)).letters, "ccccrcrc");
 }
 

@@ -36,7 +36,7 @@ TEST(Foresight_Verdict, EachBlock_IsComparedWithItsOwnWarmUp) {
       {0, 4, 2, 1, 0.6, 0.5, kUnread, 0.7, 0.9, 1},
       {0, 1, 1, 1, 0.2, 0.2, kUnread, 0.2, kUnread, 0.2},
       {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
-  const auto policy = make_foresight(Json{{"warmup", 4}}, 10, 3);
+  const auto policy = make_foresight(Json{{"warmup_steps", 4}}, 10, 3);
   const PlayedBlocks played = play_blocks(*policy, {.num_steps = 10, .num_blocks = 3},
                                           [&](std::int64_t step, std::size_t block, std::int64_t) {
                                             return changes[block][static_cast<std::size_t>(step)];
@@ -56,18 +56,24 @@ struct Row {
 TEST(Foresight_Rhythm, ConstantChange) {
   const Row rows[] = {
       // λ = 1.11 times the change.
-      {"N 1, R 2", {{"warmup", 4}, {"threshold", 1}}, 1, "ccccrcrcrc"},
+      {"N 1, R 2", {{"warmup_steps", 4}, {"threshold", 1}}, 1, "ccccrcrcrc"},
       {"N 2, R 3",
-       {{"warmup", 4}, {"threshold", 1}, {"reuse_steps", 2}, {"refresh_interval", 3}},
+       {{"warmup_steps", 4}, {"threshold", 1}, {"reuse_steps", 2}, {"refresh_interval", 3}},
        1,
        "ccccrrcrrc"},
-      {"N 1, R 3", {{"warmup", 4}, {"threshold", 1}, {"refresh_interval", 3}}, 1, "ccccrccrcc"},
+      {"N 1, R 3",
+       {{"warmup_steps", 4}, {"threshold", 1}, {"refresh_interval", 3}},
+       1,
+       "ccccrccrcc"},
       {"15 % of ten steps are two: λ is the change of step 1, and it is not below itself",
        {{"threshold", 1}},
        1,
        "cccccccccc"},
       {"just below", {{"threshold", 1.01}}, 1, "ccrcrcrcrc"},
-      {"a warm-up of one is one of two", {{"warmup", 1}, {"threshold", 1.01}}, 1, "ccrcrcrcrc"},
+      {"a warm-up of one is one of two",
+       {{"warmup_steps", 1}, {"threshold", 1.01}},
+       1,
+       "ccrcrcrcrc"},
       {"threshold 0", {{"threshold", 0}}, 0, "cccccccccc"},
       {"no number", {{"threshold", 1e6}}, std::nan(""), "cccccccccc"},
   };

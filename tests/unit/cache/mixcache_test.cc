@@ -22,7 +22,7 @@ std::string levels(const Json& params, const std::vector<double>& changes,
 
 // Nothing but the warm-up holds the gate, which opens after steps 2 and 3.
 Json open_with(const Json& more = Json::object()) {
-  Json params = {{"settle", 1}, {"unsettle", 1}, {"flat", 1}, {"warmup", 2}, {"tail", 1}};
+  Json params = {{"settle", 1}, {"unsettle", 1}, {"flat", 1}, {"retain_first", 2}, {"tail", 1}};
   params.update(more);
   return params;
 }
@@ -63,10 +63,10 @@ TEST(Mixcache_Choice, ZeroThreshold_NeverReuses) {
 TEST(Mixcache_Gate, OpensOnceChangesHaveSettled) {
   const std::vector<double> falling = {0, 0.4, 0.1, 0.02};
   // ā = 0.4, 0.25, 0.135, 0.0775: at most 0.35 · 0.4 at steps 3 and 4.
-  EXPECT_EQ(levels({{"settle", 0.35}, {"flat", 1}, {"warmup", 2}, {"tail", 1}}, falling),
+  EXPECT_EQ(levels({{"settle", 0.35}, {"flat", 1}, {"retain_first", 2}, {"tail", 1}}, falling),
             "cccccssscc");
   // |ā − ā'| / ā is 0.6, 0.85, 0.74, 0.59, 0.42, 0.26, 0.15 …: at most 0.3 at steps 7 and 8.
-  EXPECT_EQ(levels({{"settle", 0.35}, {"flat", 0.3}, {"warmup", 2}, {"tail", 1}}, falling,
+  EXPECT_EQ(levels({{"settle", 0.35}, {"flat", 0.3}, {"retain_first", 2}, {"tail", 1}}, falling,
                    {.num_steps = 12}),
             "cccccccccssc");
 }
@@ -75,7 +75,7 @@ TEST(Mixcache_Gate, ClosesWhenChangesGrowAgain) {
   // Step 8 sees 0.6 per step: ā = 0.324, above 0.6 · 0.4.
   const std::vector<double> changes = {0, 0.4, 0.1, 0.02, 0.02, 0.02, 0.02, 0.02, 0.6};
   const auto with = [](double unsettle) {
-    return Json{{"settle", 0.35}, {"unsettle", unsettle}, {"flat", 1}, {"warmup", 2},
+    return Json{{"settle", 0.35}, {"unsettle", unsettle}, {"flat", 1}, {"retain_first", 2},
                 {"tail", 1},      {"threshold", 10}};
   };
   EXPECT_EQ(levels(with(0.6), changes, {.num_steps = 11}), "cccccsssccc");

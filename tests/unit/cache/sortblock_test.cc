@@ -19,7 +19,7 @@ std::unique_ptr<CachePolicy> make_sortblock(const Json& params, std::int64_t num
 }
 
 TEST(Sortblock_List, TheBlocksThatChangedMost_RunUntilTheNextFullStep) {
-  const Json params = {{"beta", 0.3}, {"interval", 4}, {"start", 1000}, {"end", 0}};
+  const Json params = {{"beta", 0.3}, {"interval", 4}, {"window_high", 1000}, {"window_low", 0}};
   const auto policy = make_sortblock(params, 9, 10);
   // Step 1 sees 2, 7 and 9 change most, step 5 sees 0, 1 and 2.
   const PlayedBlocks played =
@@ -40,7 +40,7 @@ TEST(Sortblock_List, TheBlocksThatChangedMost_RunUntilTheNextFullStep) {
 TEST(Sortblock_Window, OutsideIt_EveryStepIsFull) {
   // t = 1000, 900, …: 700 to 300 are steps 3 to 7. Step 2 is the first cycle's full one; 5 follows
   // three later.
-  const Json params = {{"interval", 3}, {"start", 700}, {"end", 300}};
+  const Json params = {{"interval", 3}, {"window_high", 700}, {"window_low", 300}};
   const auto policy = make_sortblock(params, 10, 4);
   const auto same = [](std::int64_t, std::size_t, std::int64_t) { return 0.1; };
   EXPECT_EQ(play_blocks(*policy, {}, same).levels, "cccbbcbbcc");
@@ -60,8 +60,8 @@ Json preset_with(const char* preset, double beta) {
   const Origin origin = Origin::flag("--cache");
   Json params = preset_params(find_cache_policy("sortblock", origin), preset, origin);
   params["beta"] = beta;
-  params["start"] = 1000;
-  params["end"] = 0;
+  params["window_high"] = 1000;
+  params["window_low"] = 0;
   return params;
 }
 
@@ -76,7 +76,8 @@ TEST(Sortblock_Share, Polynomials_OfTheTimestep) {
 
 TEST(Sortblock_Share, WithoutAPolynomial_IsBeta) {
   const auto with = [](double beta, const char* polynomial) {
-    return Json{{"beta", beta}, {"polynomial", polynomial}, {"start", 1000}, {"end", 0}};
+    return Json{
+        {"beta", beta}, {"polynomial", polynomial}, {"window_high", 1000}, {"window_low", 0}};
   };
   EXPECT_EQ(num_listed(with(0.25, "none"), 5), 25);
   EXPECT_EQ(num_listed(with(0, "none"), 5), 0);
@@ -86,7 +87,7 @@ TEST(Sortblock_Share, WithoutAPolynomial_IsBeta) {
 }
 
 TEST(Sortblock_List, NoNumber_CountsAsTheLargestChange) {
-  const Json params = {{"beta", 0.25}, {"start", 1000}, {"end", 0}};
+  const Json params = {{"beta", 0.25}, {"window_high", 1000}, {"window_low", 0}};
   const auto policy = make_sortblock(params, 4, 4);
   const PlayedBlocks played =
       play_blocks(*policy, {.num_steps = 4, .num_blocks = 4},
@@ -98,7 +99,8 @@ TEST(Sortblock_List, NoNumber_CountsAsTheLargestChange) {
 }
 
 TEST(Sortblock_Params, WindowThatEndsBeforeItStarts_IsRefused) {
-  EXPECT_THROW((void)make_sortblock(Json{{"start", 100}, {"end", 100}}, 10, 4), UsageError);
+  EXPECT_THROW((void)make_sortblock(Json{{"window_high", 100}, {"window_low", 100}}, 10, 4),
+               UsageError);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ TEST(Spectrum_Window, GrowsWithEveryComputedStep) {
       {"no growth", R"({"flex_window": 0})", 12, "ccccrcrcrccc"},
       // 4 and 5 reach a window of 1 and 1.5; then 2, 2.5, 3.
       {"from one on", R"({"window_size": 1, "stop": 1})", 12, "ccccccrcrcrr"},
-      {"growth by one", R"({"flex_window": 1, "warmup": 2, "stop": 1})", 12, "ccrcrrcrrrcr"},
+      {"growth by one", R"({"flex_window": 1, "retain_first": 2, "stop": 1})", 12, "ccrcrrcrrrcr"},
       {"a run as short as the warm-up", "{}", 4, "cccc"},
       {"stop at once", R"({"stop": 0})", 8, "cccccccc"},
   };
@@ -63,7 +63,8 @@ TEST(Spectrum_Window, AStepThatAGuardComputes_CountsAsOne) {
 }
 
 TEST(Spectrum_Experts, ANewExpert_WarmsUpAgain) {
-  const auto policy = make_policy_from("spectrum", Json{{"warmup", 2}, {"stop", 1}}, 10, {4, 4});
+  const auto policy =
+      make_policy_from("spectrum", Json{{"retain_first", 2}, {"stop", 1}}, 10, {4, 4});
   std::string letters;
   for (std::int64_t step = 0; step < 10; ++step) {
     EvaluationContext context;

@@ -77,7 +77,7 @@ TEST(Tgate_Masks, Of25Steps) {
        "ccccccccccccccccccccccccc",
        "ccccccccccrrrrrrrrrrrrrrr"},
       {"the gate behind the run",
-       {{"gate", 30}, {"interval", 5}, {"warmup", 20}},
+       {{"gate", 30}, {"interval", 5}, {"warmup_steps", 20}},
        "cccccccccccccccccccccrrrr",
        "ccccccccccccccccccccccccc"},
   };

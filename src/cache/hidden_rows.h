@@ -1,0 +1,41 @@
+// What the files of the pass runner share: rows of a lane, differences, clocks.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "base/stopwatch.h"
+#include "bundle/denoiser.h"
+
+namespace bw {
+
+// Adds the time a piece of work takes to a clock.
+template <typename Work>
+auto timed(double& seconds, const Work& work) {
+  const Stopwatch watch;
+  auto result = work();
+  seconds += watch.seconds();
+  return result;
+}
+
+// The rows of one branch; the whole when the lane has only one.
+inline Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branches) {
+  if (num_branches == 1) return hidden;
+  Hidden rows;
+  rows.reserve(hidden.size());
+  for (const at::Tensor& tensor : hidden) {
+    BW_CHECK(tensor.size(0) == static_cast<std::int64_t>(num_branches));
+    rows.push_back(tensor.narrow(0, static_cast<std::int64_t>(branch), 1));
+  }
+  return rows;
+}
+
+inline Hidden difference(const Hidden& a, const Hidden& b) {
+  Hidden result;
+  for (std::size_t stream = 0; stream < a.size(); ++stream) {
+    result.push_back(a[stream] - b[stream]);
+  }
+  return result;
+}
+
+}  // namespace bw
