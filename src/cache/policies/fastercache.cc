@@ -15,8 +15,9 @@
 //              the released scripts do, growth=constant is the paper's 1 + α
 // Published code: the scripts count calls from 1 and name steps of their own runs; here they are
 // shares of the steps, which give the scripts' own at their number of steps. Nothing is measured.
-// Differs in one thing: where both branches run while attention is reused, each extrapolates its
-// own outputs; the scripts take the conditional branch's for both, as the other was left out.
+// Differs in one thing: where both branches run again after the unconditional one was left out,
+// attention is computed. The scripts reuse it there and take the conditional branch's outputs for
+// both; each branch's own are of different steps, and their difference is what guidance multiplies.
 #include <array>
 #include <cstdint>
 #include <string>
@@ -105,7 +106,7 @@ class FastercachePolicy final : public CachePolicy {
 
   EvaluationPlan begin(const EvaluationContext& context) const override {
     EvaluationPlan plan;
-    if (reuses_attention(context.step)) {
+    if (reuses_attention(context)) {
       const BranchPlan reused = {.reuse = Site::kStage,
                                  .stages = stages_.flags[context.expert],
                                  .weight = attention_weight(context.step)};
@@ -126,10 +127,12 @@ class FastercachePolicy final : public CachePolicy {
   }
 
  private:
-  bool reuses_attention(std::int64_t step) const {
+  bool reuses_attention(const EvaluationContext& context) const {
     const std::int64_t interval = params_.attention_interval;
-    return params_.attention && step >= attention_start_ &&
-           (step - attention_start_) % interval != interval - 1;
+    const bool runs_both_again =
+        params_.cfg && context.guided && context.step > cfg_start_ && !skips_uncond(context);
+    return params_.attention && context.step >= attention_start_ && !runs_both_again &&
+           (context.step - attention_start_) % interval != interval - 1;
   }
 
   double attention_weight(std::int64_t step) const {

@@ -28,9 +28,11 @@ std::unique_ptr<CachePolicy> make_fastercache(const Json& params, std::int64_t n
   return info.make(info.resolve(params, origin), origin, shape);
 }
 
-std::unique_ptr<CachePolicy> make_preset(const char* preset, std::int64_t num_steps) {
+std::unique_ptr<CachePolicy> make_preset(const char* preset, std::int64_t num_steps,
+                                         bool cfg = true) {
   const Origin origin = Origin::flag("--cache fastercache");
-  const Json params = preset_params(find_cache_policy("fastercache", origin), preset, origin);
+  Json params = preset_params(find_cache_policy("fastercache", origin), preset, origin);
+  params["cfg"] = cfg;
   return make_fastercache(params, num_steps, {"self_attention", "cross_attention", "feed_forward"});
 }
 
@@ -94,7 +96,7 @@ std::vector<Script> released_scripts() {
 TEST(Fastercache_Attention, Presets_ReuseAsTheScriptsDo) {
   for (const Script& script : released_scripts()) {
     SCOPED_TRACE(script.preset);
-    const auto policy = make_preset(script.preset, script.num_steps);
+    const auto policy = make_preset(script.preset, script.num_steps, /*cfg=*/false);
     const std::vector<EvaluationPlan> plans = plans_of(*policy, script.num_steps);
     for (std::int64_t c = 1; c <= script.num_steps; ++c) {
       const BranchPlan& cond = plans[static_cast<std::size_t>(c - 1)].branches[0];
@@ -102,6 +104,23 @@ TEST(Fastercache_Attention, Presets_ReuseAsTheScriptsDo) {
       if (cond.reuse != Site::kStage) continue;
       EXPECT_NEAR(cond.weight, script.weight(c), 1e-12) << "call " << c;
       EXPECT_EQ(cond.stages, std::vector<std::vector<bool>>(2, {true, false, false}));
+    }
+  }
+}
+
+// What the unconditional branch kept is as old as its last run.
+TEST(Fastercache_Attention, WhereBothBranchesRunAgain_IsComputed) {
+  for (const Script& script : released_scripts()) {
+    SCOPED_TRACE(script.preset);
+    const auto policy = make_preset(script.preset, script.num_steps);
+    const std::vector<EvaluationPlan> plans = plans_of(*policy, script.num_steps);
+    bool was_left_out = false;
+    for (std::int64_t c = 1; c <= script.num_steps; ++c) {
+      const bool skips = script.skips_uncond(c);
+      const bool expected = script.reuses_attention(c) && (skips || !was_left_out);
+      EXPECT_EQ(plans[static_cast<std::size_t>(c - 1)].branches[0].reuse == Site::kStage, expected)
+          << "call " << c;
+      was_left_out = was_left_out || skips;
     }
   }
 }
@@ -135,7 +154,7 @@ TEST(Fastercache_Guidance, CompoundFactors_GrowUntilBothBranchesRan) {
     EXPECT_NEAR(plans[11 + i].branches[1].cfg.low, expected[i], 1e-12);
     EXPECT_EQ(plans[11 + i].branches[1].cfg.high, 1);
   }
-  EXPECT_EQ(plans[14].branches[1].reuse, Site::kNone) << "15 is odd, so attention runs too";
+  EXPECT_EQ(plans[14].branches[1].reuse, Site::kNone) << "all runs";
   EXPECT_NEAR(plans[15].branches[1].cfg.low, 1.15, 1e-12);
 }
 
