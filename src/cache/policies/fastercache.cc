@@ -191,8 +191,7 @@ CachePolicyInfo fastercache_cache_policy() {
                   "high": 1.2, "high_from": "50%", "growth": "constant"})"},
                   {"cfg-cache", "CFG-Cache alone: leaves out unconditional predictions",
                    R"({"attention": false})"}},
-      .tunable = R"({"attention": [true, false], "cfg": [true, false],
-                "cfg_interval": [2, 3, 5]})",
+      .tunable = R"({"attention": [true, false], "cfg_interval": [2, 3, 5]})",
       .resolve = resolve_policy_params<FastercacheParams>,
       .make = make_policy<FastercachePolicy, FastercacheParams>};
 }

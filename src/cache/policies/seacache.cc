@@ -75,7 +75,7 @@ CachePolicyInfo seacache_cache_policy() {
           .provenance = Provenance::kReconstruction,
           .params = describe_params(SeacacheParams()),
           .presets = {{"flux", "FLUX.1-dev, 50 steps: threshold 0.3", R"({"threshold": 0.3})"}},
-          .tunable = R"({"threshold": [0.05, 0.1, 0.2, 0.3, 0.5]})",
+          .tunable = R"({"threshold": [0.1, 0.2, 0.3, 0.5, 1]})",
           .resolve = resolve_policy_params<SeacacheParams>,
           .make = make_policy<SeacachePolicy, SeacacheParams>};
 }

@@ -1,8 +1,8 @@
 // SortBlock (arXiv 2508.00412): blocks are sorted by how much what they add has changed; until the
 // next full step the ones that changed most run, the others are extrapolated.
 //
-//   cycle      inside the window low <= t <= high a full step, which computes all blocks, is
-//              followed by interval − 1 steps that do not; outside it every step is full
+//   cycle      while window_low <= t <= window_high a full step, which computes all blocks, is
+//              followed by interval − 1 steps that do not; otherwise every step is full
 //   signal     q(n) = 1 − mean over tokens of cos(r_n, r'_n), r_n the residual of block n in fp32,
 //              first eighth of the channels, r'_n that of the step that computed the block last
 //   verdict    at a full step the floor(N ρ) blocks with the largest q are listed; they run until
