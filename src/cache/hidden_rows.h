@@ -1,9 +1,8 @@
 // What the files of the pass runner share: rows of a lane, differences, clocks.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <cstddef>
 
-#include "base/check.h"
 #include "base/stopwatch.h"
 #include "bundle/denoiser.h"
 
@@ -19,23 +18,9 @@ auto timed(double& seconds, const Work& work) {
 }
 
 // The rows of one branch; the whole when the lane has only one.
-inline Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branches) {
-  if (num_branches == 1) return hidden;
-  Hidden rows;
-  rows.reserve(hidden.size());
-  for (const at::Tensor& tensor : hidden) {
-    BW_CHECK(tensor.size(0) == static_cast<std::int64_t>(num_branches));
-    rows.push_back(tensor.narrow(0, static_cast<std::int64_t>(branch), 1));
-  }
-  return rows;
-}
+[[nodiscard]] Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branches);
 
-inline Hidden difference(const Hidden& a, const Hidden& b) {
-  Hidden result;
-  for (std::size_t stream = 0; stream < a.size(); ++stream) {
-    result.push_back(a[stream] - b[stream]);
-  }
-  return result;
-}
+// a − b, per stream.
+[[nodiscard]] Hidden difference(const Hidden& a, const Hidden& b);
 
 }  // namespace bw
