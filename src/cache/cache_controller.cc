@@ -31,6 +31,9 @@ struct CacheController::Impl {
   [[nodiscard]] BranchPlan follow_first_part(Branch branch, BranchPlan plan) const;
   [[nodiscard]] Verdict confirms(const PassRunner& runner, PassRunner::Lane lane) const;
   [[nodiscard]] bool runs_batched() const;
+  [[nodiscard]] CacheKey cfg_key() const {
+    return {Slot::kCfg, context().expert, context().part, Branch::kUncond};
+  }
   // Site::kCfg: the unconditional prediction.
   [[nodiscard]] at::Tensor from_conditional();
   void keep_cfg_delta(const at::Tensor& uncond);
@@ -197,11 +200,7 @@ at::Tensor CacheController::Impl::from_conditional() {
   BW_CHECK(conditional.defined(), "the conditional branch comes first");
   const Stopwatch watch;
   const BranchPlan& plan = decision.branches[index_of(Branch::kUncond)].plan;
-  const CacheKey key{.slot = Slot::kCfg,
-                     .expert = context().expert,
-                     .part = context().part,
-                     .branch = Branch::kUncond};
-  const at::Tensor delta = history.find(key).front().value.front();
+  const at::Tensor delta = history.find(cfg_key()).front().value.front();
   at::Tensor prediction = uncond_from_cond(conditional, delta, plan.cfg);
   observation.branches[index_of(Branch::kUncond)] = {true, plan, {}, 0, std::nullopt};
   clocks.rebuild_seconds += watch.seconds();
@@ -213,10 +212,7 @@ void CacheController::Impl::keep_cfg_delta(const at::Tensor& uncond) {
   const auto is_held = [&](Branch branch) {
     return observation.branches[index_of(branch)].done.reuse == Site::kBranch;
   };
-  const CacheKey key{.slot = Slot::kCfg,
-                     .expert = context().expert,
-                     .part = context().part,
-                     .branch = Branch::kUncond};
+  const CacheKey key = cfg_key();
   if (is_held(Branch::kCond) || is_held(Branch::kUncond)) return;
   if (!lifetimes.readable_after(key, index)) return;
   const Stopwatch watch;

@@ -100,9 +100,7 @@ at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
     return made;
   });
   model.head.rows += static_cast<std::int64_t>(lane_.size());
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    note(&RecordedParts::prediction, key(Slot::kBranch, lane_[i]), i, {prediction});
-  }
+  if (records(&RecordedParts::prediction)) record(Slot::kBranch, {}, {prediction});
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
     keep(Slot::kBranch, {}, prediction_input(), {prediction});
   }
@@ -131,7 +129,7 @@ Hidden PassRunner::walk_stack(Pass& pass) {
   } else {
     hidden = run_blocks(pass, 0, num_blocks, input);
   }
-  note_segment(&RecordedParts::stack, Slot::kStack, {}, {input, hidden});
+  if (records(&RecordedParts::stack)) record(Slot::kStack, {}, difference(hidden, input));
   // A stack with a reused block is no true sample of itself.
   if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kStack)) {
     keep(Slot::kStack, {}, input, hidden);
@@ -178,20 +176,19 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
     if (probed) measure_block(block, {});
     return run_stages(pass, block, input);
   }
-  if (block == 0 && parts_.recorder != nullptr && parts_.recorder->parts().probe) {
-    const Hidden now = {pass.probe(0, input)};
-    for (std::size_t i = 0; i < lane_.size(); ++i) {
-      note(&RecordedParts::probe, key(Slot::kSignal, lane_[i]), i, now);
-    }
+  if (block == 0 && records(&RecordedParts::probe)) {
+    record(Slot::kSignal, {}, {pass.probe(0, input)});
   }
   if (probed && needs.signal.kind == SignalKind::kAttentionInput) {
     measure_block(
         block, {timed(parts_.clocks.indicator_seconds, [&] { return pass.probe(block, input); })});
   }
-  const bool notes_stages = parts_.recorder != nullptr && parts_.recorder->parts().stages;
-  const bool by_stages = may_reuse_stage_of(block) || probed_stage(block) || notes_stages;
+  const bool by_stages =
+      may_reuse_stage_of(block) || probed_stage(block) || records(&RecordedParts::stages);
   Hidden output = by_stages ? run_stages(pass, block, input) : run_whole_block(pass, block, input);
-  note_segment(&RecordedParts::blocks, Slot::kBlock, {block, 0}, {input, output});
+  if (records(&RecordedParts::blocks)) {
+    record(Slot::kBlock, {block, 0}, difference(output, input));
+  }
   if (probed && needs.signal.kind == SignalKind::kBlockOutput) measure_block(block, output);
   if (probed && needs.signal.kind == SignalKind::kBlockResidual) {
     measure_block(
@@ -234,9 +231,7 @@ StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) 
     return {rebuild(Slot::kStage, at, {}), std::move(gate)};
   }
   StageResult result = model_work(work, [&] { return pass.run_stage(at.block, at.stage, input); });
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    note(&RecordedParts::stages, key(Slot::kStage, lane_[i], at), i, result.output);
-  }
+  if (records(&RecordedParts::stages)) record(Slot::kStage, at, result.output);
   if (!parts_.needs.has(Site::kStage)) return result;  // walked by stages for its signal
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   if (!std::binary_search(reusable.begin(), reusable.end(), at)) return result;
@@ -339,17 +334,10 @@ Hidden PassRunner::mean_with_other(Slot slot, StageRef at, Branch branch, Hidden
   return value;
 }
 
-void PassRunner::note(bool RecordedParts::*part, const CacheKey& at, std::size_t lane,
-                      const Hidden& value) {
-  if (parts_.recorder == nullptr || !(parts_.recorder->parts().*part)) return;
-  parts_.recorder->record(at, context_, rows_of(value, lane, lane_.size()));
-}
-
-void PassRunner::note_segment(bool RecordedParts::*part, Slot slot, StageRef at,
-                              const std::pair<const Hidden&, const Hidden&>& ends) {
-  if (parts_.recorder == nullptr || !(parts_.recorder->parts().*part)) return;
-  const Hidden added = difference(ends.second, ends.first);
-  for (std::size_t i = 0; i < lane_.size(); ++i) note(part, key(slot, lane_[i], at), i, added);
+void PassRunner::record(Slot slot, StageRef at, const Hidden& value) {
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    parts_.recorder->record(key(slot, lane_[i], at), context_, rows_of(value, i, lane_.size()));
+  }
 }
 
 void PassRunner::keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output) {

@@ -89,10 +89,12 @@ class PassRunner {
   // SignalNeeds::progress of what the first blocks add.
   void compare_progress(const Hidden& added);
   void keep_progress(const Hidden& added);
-  // Hands a segment to the recorder, if there is one that wants it.
-  void note(bool RecordedParts::*part, const CacheKey& at, std::size_t lane, const Hidden& value);
-  void note_segment(bool RecordedParts::*part, Slot slot, StageRef at,
-                    const std::pair<const Hidden&, const Hidden&>& ends);
+  // Whether there is a recorder that wants the part.
+  [[nodiscard]] bool records(bool RecordedParts::*part) const {
+    return parts_.recorder != nullptr && parts_.recorder->parts().*part;
+  }
+  // Hands it a value, a row for each branch of the lane.
+  void record(Slot slot, StageRef at, const Hidden& value);
   // Becomes what the next evaluation compares with.
   void keep_signal(const CacheKey& signal, Hidden rows);
   [[nodiscard]] Hidden run_block(Pass& pass, std::size_t block, const Hidden& input);

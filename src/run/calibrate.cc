@@ -82,17 +82,6 @@ class Calibrator {
   std::int64_t done_ = 0;
 };
 
-Json cache_section(const CachePlan& cache) {
-  Json json = cache.params;
-  json["policy"] = cache.policy;
-  json["start"] = cache.start;
-  json["end"] = cache.end;
-  json["warmup"] = cache.warmup;
-  json["cooldown"] = cache.cooldown;
-  json["max_consecutive"] = cache.max_consecutive;
-  return json;
-}
-
 // Everything that made_for compares, so that the config alone gives such a run.
 Json config_of(const Plan& plan) {
   const ClipPlan& clip = plan.clip;
@@ -109,7 +98,7 @@ Json config_of(const Plan& plan) {
     const bool is_dynamic = clip.scheduler.value("use_dynamic_shifting", false);
     if (clip.scheduler.contains(key) && !is_dynamic) config["flow_shift"] = clip.scheduler.at(key);
   }
-  config["cache"] = cache_section(clip.cache);
+  config["cache"] = cache_config(clip.cache.params, plan_to_json(plan, false).at("cache"));
   return config;
 }
 

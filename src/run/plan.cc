@@ -66,4 +66,9 @@ Json plan_to_json(const Plan& plan, bool paths) {
   return json;
 }
 
+Json cache_config(Json params, const Json& plan_cache) {
+  for (const char* key : kCacheConfigKeys) params[key] = plan_cache.at(key);
+  return params;
+}
+
 }  // namespace bw

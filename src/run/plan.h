@@ -3,6 +3,7 @@
 // else, so that many clips run on one model.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -88,5 +89,11 @@ struct Plan {
 // With `paths`: what --dry-run prints. Without: what the video file carries, which is the same
 // wherever the plan runs.
 [[nodiscard]] Json plan_to_json(const Plan& plan, bool paths);
+
+// What a config's `cache` holds beside the policy's parameters, by the names it has in a plan too.
+inline constexpr std::array<const char*, 6> kCacheConfigKeys = {
+    "policy", "start", "end", "warmup", "cooldown", "max_consecutive"};
+// The `cache` of a config: these parameters, policy and guards of a plan's `cache`.
+[[nodiscard]] Json cache_config(Json params, const Json& plan_cache);
 
 }  // namespace bw

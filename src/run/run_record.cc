@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "output/video_reader.h"
+#include "run/plan.h"
 
 namespace bw {
 
@@ -67,8 +68,7 @@ void add_recorded_plan(Request& request, const RunRecord& record,
   JsonObject cache(plan.require("cache"), plan.at("cache"));
   if (cache.text("policy") != "replay") {
     Json ask = cache.require("params");
-    for (const char* key : {"policy", "start", "end", "warmup", "cooldown", "max_consecutive"})
-      ask[key] = cache.require(key);
+    for (const char* key : kCacheConfigKeys) ask[key] = cache.require(key);
     request.set("cache", ask, plan.at("cache"));
   } else {
     request.set("cache_replay", file.string(), plan.at("cache"));

@@ -174,14 +174,9 @@ Json tuned_config(const Json& result) {
   }
   const Json& chosen = result.at("chosen");
   const Json& plan = result.at("plan");
-  Json cache = chosen.at("cache");
-  for (const char* guard : {"start", "end", "warmup", "cooldown", "max_consecutive"}) {
-    cache[guard] = plan.at("cache").at(guard);
-  }
-  cache["policy"] = result.at("policy");
   return {{"steps", plan.at("steps")},
           {"sampler", plan.at("sampler")},
-          {"cache", cache},
+          {"cache", cache_config(chosen.at("cache"), plan.at("cache"))},
           {"provenance",
            {{"made_by", "bwcache-gen tune"},
             {"target", result.at("target")},

@@ -1,5 +1,5 @@
 // Which stages of a model's blocks are attention to the clip itself, over space or time, and which
-// to the text; told by their names.
+// to the text, told by their names; and models without stages.
 #pragma once
 
 #include <algorithm>
@@ -46,5 +46,12 @@ struct ChosenStages {
     return std::ranges::all_of(refs, [](const auto& stages) { return stages.empty(); });
   }
 };
+
+// For policies that reuse any stage, on a model that has none.
+[[noreturn]] inline void reject_without_stages(const Origin& origin) {
+  reject(origin,
+         "the model has no stage that could be reused; its blocks must be exported with stages "
+         "(docs/exporting-a-family.md)");
+}
 
 }  // namespace bw

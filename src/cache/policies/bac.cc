@@ -18,6 +18,7 @@
 
 #include "cache/amounts.h"
 #include "cache/calibrated_table.h"
+#include "cache/policies/attention_stages.h"
 #include "cache/policies/policy_factory.h"
 
 namespace bw {
@@ -72,11 +73,7 @@ class BacPolicy final : public CachePolicy {
       unite(stages, static_cast<std::size_t>(params.bubbling));
       add_expert(stages, blocks);
     }
-    if (!any_stage_) {
-      reject(origin,
-             "the model has no stage that could be reused; its blocks must be exported with stages "
-             "(docs/exporting-a-family.md)");
-    }
+    if (!any_stage_) reject_without_stages(origin);
   }
 
   const CacheNeeds& needs() const override { return needs_; }

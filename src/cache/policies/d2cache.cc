@@ -8,12 +8,10 @@
 // Published code. Without a second computed step, or where A' is 0, R₁ is held (the released code
 // divides by A' + 1e-8). At steps that are computed whatever is measured, A' counts their change
 // too; the released code has such steps at both ends alone. One s serves both branches.
-#include <optional>
 #include <string>
 
-#include "cache/policies/accumulated_change.h"
 #include "cache/policies/policy_factory.h"
-#include "cache/policies/polynomial.h"
+#include "cache/policies/summed_input_change.h"
 
 namespace bw {
 namespace {
@@ -36,49 +34,17 @@ struct D2cacheParams final : Params {
   }
 };
 
-class D2cachePolicy final : public CachePolicy {
+class D2cachePolicy final : public SummedInputChangePolicy {
  public:
   D2cachePolicy(const D2cacheParams& params, const Origin& origin, const RunShape& shape)
-      : polynomial_(Polynomial::parse(params.polynomial, origin.at("polynomial"))),
-        change_({.threshold = params.threshold,
-                 .first = params.retain_first,
-                 .last = params.retain_last,
-                 .num_steps = shape.num_steps}) {
-    needs_.sites = {Site::kMiddle};
-    needs_.rebuild = Rebuild::weighted(/*residual=*/true);
-    needs_.signal = {.kind = SignalKind::kAttentionInput,
-                     .branches = {true, false},
-                     .early = true,
-                     .against_computed = false};
-  }
-
-  const CacheNeeds& needs() const override { return needs_; }
-
-  EvaluationPlan begin(const EvaluationContext& context) const override {
-    return change_.plan(context);
-  }
-
-  Verdict confirm(const EvaluationContext& context, Branch /*branch*/,
-                  const EarlySignals& signals) const override {
-    const std::optional<double> change = rescaled(signals[index_of(Branch::kCond)].distance);
-    if (!change_.allows(context, change)) return false;
-    return {true, change_.progress(*change).value_or(0)};
-  }
-
-  void observe(const EvaluationContext& context, const Observation& observation) override {
-    if (context.part != 0) return;
-    change_.observe(context, reused_middle(observation), rescaled(early_distance(observation)));
-  }
-
- private:
-  std::optional<double> rescaled(std::optional<double> change) const {
-    if (change) change = polynomial_.rescaled(*change);
-    return change;
-  }
-
-  Polynomial polynomial_;
-  AccumulatedChange change_;
-  CacheNeeds needs_;
+      : SummedInputChangePolicy(
+            {.limits = {.threshold = params.threshold,
+                        .first = params.retain_first,
+                        .last = params.retain_last,
+                        .num_steps = shape.num_steps},
+             .polynomial = Polynomial::parse(params.polynomial, origin.at("polynomial")),
+             .rebuild = Rebuild::weighted(/*residual=*/true),
+             .extrapolates = true}) {}
 };
 
 }  // namespace

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "cache/amounts.h"
+#include "cache/policies/all_blocks.h"
 #include "cache/policies/policy_factory.h"
 
 namespace bw {
@@ -121,11 +122,8 @@ class MixcachePolicy final : public CachePolicy {
     needs_.rebuild = Rebuild::parse("residual", origin);
     needs_.signal.kind = SignalKind::kBlockResidual;
     needs_.signal.branches = {true, false};
+    probe_and_reuse_all_blocks(needs_, shape);
     for (const std::size_t num_blocks : shape.blocks_per_expert) {
-      std::vector<std::size_t> all(num_blocks);
-      std::iota(all.begin(), all.end(), std::size_t{0});
-      needs_.signal.blocks.push_back(all);
-      needs_.reusable_blocks.push_back(std::move(all));
       num_held_.push_back(block_count(params.blocks, num_blocks, origin.at("blocks")));
     }
     restart(0);

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <string>
 
+#include "cache/policies/attention_stages.h"
 #include "cache/policies/policy_factory.h"
 
 namespace bw {
@@ -47,8 +48,8 @@ struct PabParams final : Params {
 
   // The range of a stage with this name; 0 when it is none of the kinds.
   [[nodiscard]] std::int64_t range(const std::string& stage) const {
-    if (stage.ends_with("cross_attention")) return cross;
-    if (stage.ends_with("attention")) {
+    if (is_cross_attention(stage)) return cross;
+    if (is_self_attention(stage)) {
       return stage.find("temporal") != std::string::npos ? temporal : spatial;
     }
     return stage == "feed_forward" ? feed_forward : 0;

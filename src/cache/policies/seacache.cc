@@ -10,8 +10,8 @@
 // Reconstruction: the rule is as described; the spectrum and the constants of the filter are what
 // natural images are known for, not the authors'. The noise level is that of a flow model. The
 // conditional branch decides for both.
-#include "cache/policies/accumulated_change.h"
 #include "cache/policies/policy_factory.h"
+#include "cache/policies/summed_input_change.h"
 
 namespace bw {
 namespace {
@@ -30,41 +30,15 @@ struct SeacacheParams final : Params {
   }
 };
 
-class SeacachePolicy final : public CachePolicy {
+class SeacachePolicy final : public SummedInputChangePolicy {
  public:
   SeacachePolicy(const SeacacheParams& params, const Origin& origin, const RunShape& shape)
-      : change_({.threshold = params.threshold,
-                 .first = params.retain_first,
-                 .last = params.retain_last,
-                 .num_steps = shape.num_steps}) {
-    needs_.sites = {Site::kMiddle};
-    needs_.rebuild = Rebuild::parse("residual", origin);
-    needs_.signal = {.kind = SignalKind::kAttentionInput,
-                     .branches = {true, false},
-                     .early = true,
-                     .against_computed = false,
-                     .denoised = true};
-  }
-
-  const CacheNeeds& needs() const override { return needs_; }
-
-  EvaluationPlan begin(const EvaluationContext& context) const override {
-    return change_.plan(context);
-  }
-
-  Verdict confirm(const EvaluationContext& context, Branch /*branch*/,
-                  const EarlySignals& signals) const override {
-    return change_.allows(context, signals[index_of(Branch::kCond)].distance);
-  }
-
-  void observe(const EvaluationContext& context, const Observation& observation) override {
-    if (context.part != 0) return;
-    change_.observe(context, reused_middle(observation), early_distance(observation));
-  }
-
- private:
-  AccumulatedChange change_;
-  CacheNeeds needs_;
+      : SummedInputChangePolicy({.limits = {.threshold = params.threshold,
+                                            .first = params.retain_first,
+                                            .last = params.retain_last,
+                                            .num_steps = shape.num_steps},
+                                 .rebuild = Rebuild::parse("residual", origin),
+                                 .denoised = true}) {}
 };
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "cache/calibrated_table.h"
+#include "cache/policies/attention_stages.h"
 #include "cache/policies/policy_factory.h"
 
 namespace bw {
@@ -59,11 +60,7 @@ class SmoothcachePolicy final : public CachePolicy {
         }
       }
     }
-    if (kinds_.empty()) {
-      reject(origin,
-             "the model has no stage that could be reused; its blocks must be exported with stages "
-             "(docs/exporting-a-family.md)");
-    }
+    if (kinds_.empty()) reject_without_stages(origin);
   }
 
   const CacheNeeds& needs() const override { return needs_; }

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/policies/all_blocks.h"
 #include "cache/policies/policy_factory.h"
 #include "cache/policies/polynomial.h"
 
@@ -62,12 +63,7 @@ class SortblockPolicy final : public CachePolicy {
     needs_.signal.kind = SignalKind::kBlockResidual;
     needs_.signal.metric = SignalMetric::kCosineDistance;
     needs_.signal.branches = {true, false};
-    for (const std::size_t num_blocks : shape.blocks_per_expert) {
-      std::vector<std::size_t> all(num_blocks);
-      std::iota(all.begin(), all.end(), std::size_t{0});
-      needs_.signal.blocks.push_back(all);
-      needs_.reusable_blocks.push_back(std::move(all));
-    }
+    probe_and_reuse_all_blocks(needs_, shape);
   }
 
   const CacheNeeds& needs() const override { return needs_; }

@@ -13,13 +13,11 @@
 // which is another signal with other polynomials). A polynomial is only trusted where it is
 // positive: a quartic is wild outside the range it was fitted on, so what it gives below 0 counts
 // as 0. run/calibrations/teacache.cc fits one.
-#include <optional>
 #include <string>
 
 #include "cache/made_for.h"
-#include "cache/policies/accumulated_change.h"
 #include "cache/policies/policy_factory.h"
-#include "cache/policies/polynomial.h"
+#include "cache/policies/summed_input_change.h"
 
 namespace bw {
 namespace {
@@ -46,48 +44,18 @@ struct TeacacheParams final : Params {
   }
 };
 
-class TeacachePolicy final : public CachePolicy {
+class TeacachePolicy final : public SummedInputChangePolicy {
  public:
   TeacachePolicy(const TeacacheParams& params, const Origin& origin, const RunShape& shape)
-      : polynomial_(Polynomial::parse(params.polynomial, origin.at("polynomial"))),
-        change_({.threshold = params.threshold,
-                 .first = params.retain_first,
-                 .last = params.retain_last,
-                 .num_steps = shape.num_steps}) {
+      : SummedInputChangePolicy(
+            {.limits = {.threshold = params.threshold,
+                        .first = params.retain_first,
+                        .last = params.retain_last,
+                        .num_steps = shape.num_steps},
+             .polynomial = Polynomial::parse(params.polynomial, origin.at("polynomial")),
+             .rebuild = Rebuild::parse("residual", origin)}) {
     check_made_for(params.made_for, shape.identity, origin.at("made_for"));
-    needs_.sites = {Site::kMiddle};
-    needs_.rebuild = Rebuild::parse("residual", origin);
-    needs_.signal = {.kind = SignalKind::kAttentionInput,
-                     .branches = {true, false},
-                     .early = true,
-                     .against_computed = false};
   }
-
-  const CacheNeeds& needs() const override { return needs_; }
-
-  EvaluationPlan begin(const EvaluationContext& context) const override {
-    return change_.plan(context);
-  }
-
-  Verdict confirm(const EvaluationContext& context, Branch /*branch*/,
-                  const EarlySignals& signals) const override {
-    return change_.allows(context, rescaled(signals[index_of(Branch::kCond)].distance));
-  }
-
-  void observe(const EvaluationContext& context, const Observation& observation) override {
-    if (context.part != 0) return;
-    change_.observe(context, reused_middle(observation), rescaled(early_distance(observation)));
-  }
-
- private:
-  std::optional<double> rescaled(std::optional<double> change) const {
-    if (change) change = polynomial_.rescaled(*change);
-    return change;
-  }
-
-  Polynomial polynomial_;
-  AccumulatedChange change_;
-  CacheNeeds needs_;
 };
 
 }  // namespace
