@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .dit import Attention, DiT, DiTConfig, TextEncoder, fused_attention
-from .latents import encoder_digest
+from .latents import encoder_digest, rounded_encoder
 from .state import write_json
 from .vae import VAE, VAEConfig, read_config
 
@@ -79,8 +79,8 @@ def write_weights(target: Path, weights: Mapping[str, Tensor], dtype: torch.dtyp
 
 
 def write_vae(path: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """about: the configuration and, under `options`, how it was trained."""
-    write_weights(path / "vae.safetensors", weights)
+    """about: the configuration and, under `options`, how it was trained. The encoder as it can be committed."""
+    write_weights(path / "vae.safetensors", rounded_encoder(weights))
     write_json(path / "vae.json", about)
 
 

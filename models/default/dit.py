@@ -245,11 +245,14 @@ class DiT(FrequencyBuffers):
         kv = tuple(b.text_kv(text) for b in self.blocks)
         return Conditions(angle.cos(), angle.sin(), self.place(coords), kv)
 
+    def time_features(self, t: Tensor) -> Tensor:
+        """t [B] in [0, 1] -> [B, 2 * time_frequencies] f32"""
+        a = (t.float() * self.cfg.time_scale)[:, None] * self.tfreq
+        return torch.cat([a.cos(), a.sin()], -1)
+
     def time(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """t [B] in [0, 1] -> te [B, d], mod [B, 6, d]"""
-        a = (t.float() * self.cfg.time_scale)[:, None] * self.tfreq
-        features = torch.cat([a.cos(), a.sin()], -1).to(self.t1.weight.dtype)
-        te = self.t2(F.silu(self.t1(features)))
+        te = self.t2(F.silu(self.t1(self.time_features(t).to(self.t1.weight.dtype))))
         return te, self.tmod(F.silu(te)).unflatten(-1, (6, -1))
 
     def embed(self, x: Tensor, place: Tensor) -> Tensor:

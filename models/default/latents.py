@@ -35,6 +35,25 @@ def encoder_digest(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
+def rounded_encoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An autoencoder's weights with the encoder's matrices on the grid that is committed (restore.py): 8 bits times a
+    power of two per output channel, other values in bf16. Rounding twice changes nothing, so latents made here and
+    latents made from the committed file are the same."""
+    out = dict(weights)
+    for name, value in weights.items():
+        if name.startswith("encoder."):
+            out[name] = on_grid(value)[0] if value.ndim > 1 else value.bfloat16().float()
+    return out
+
+
+def on_grid(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """-> the rounded matrix f32, exponents of its grid i32 [rows]: matrix = integer of 8 bits * 2^exponent"""
+    rows = matrix.float().flatten(1)
+    exponent = torch.ceil(torch.log2(rows.abs().amax(1).clamp(min=1e-30) / 127)).int()
+    grid = torch.ldexp(torch.ones_like(exponent, dtype=torch.float32), exponent)[:, None]
+    return ((rows / grid).round() * grid + 0.0).view(matrix.shape), exponent  # the sum: no zero with a sign
+
+
 def latent_cover(cover: Tensor) -> Tensor:
     """Sprite opacity [T, S, S] u8 -> [T', S/16, S/16] u8: how much of each latent position it touches."""
     c = F.avg_pool2d(cover[:, None].float(), 16)[:, 0]

@@ -35,6 +35,7 @@ from .train_classifier import ClassifierOptions, ClassifierTrainer
 from .train_dit import DiTOptions, DiTTrainer, Phase, compile_blocks
 from .train_text import GateFailed, TextOptions, TextTrainer, gate
 from .train_vae import VAEOptions, VAETrainer
+from .transfer import take_text, take_transformer
 from .vae import VAEConfig
 
 STAGES = ("atlas", "bank", "tokenizer", "vae", "encode", "text", "dit", "classifier")
@@ -147,9 +148,19 @@ class Chain:
         if (found := encoder_hash(Path(self.plan["init"]) / "vae.safetensors")) != bank["vae"]:
             other.append(f"vae: {found} there, {bank['vae']} here")
         if other:
-            self.say(f"the transformer of {self.plan['init']} is not used ({'; '.join(other)})")
+            self.say(f"the transformer of {self.plan['init']} is not used as it is ({'; '.join(other)})")
             return None
+        return self.earlier_weights()
+
+    def earlier_weights(self) -> dict[str, torch.Tensor]:
         return read_weights(Path(self.plan["init"]) / "dit.safetensors")
+
+    def earlier_tokenizer(self) -> tokenizer.Tokenizer:
+        return tokenizer.Tokenizer(Path(self.plan["init"]) / "tokenizer.model")
+
+    def say_anew(self, names: list[str]) -> None:
+        anew = sorted({n.split(".")[0] for n in names})
+        self.say(f"what fits comes from {self.plan['init']}; anew begins {', '.join(anew) or 'nothing'}")
 
     def config(self, channels: int, latent_frames: int, vocab: int) -> Any:
         preset = self.plan["preset"]
@@ -169,7 +180,8 @@ class Chain:
             return
         trainer = TextTrainer(config, tok, options, self.device)
         run = Run(trainer, self.out / "text", self.budget("text"), self.schedule())
-        run.resume()
+        if not run.resume() and self.plan["init"]:
+            self.say_anew(take_text(trainer.model, self.earlier_weights(), (self.earlier_tokenizer(), tok)))
         if run.budget.fraction(run.step) < 1:
             run.train()
         gate(trainer.model, tok, 0.0 if rehearsal else 0.99)
@@ -181,6 +193,8 @@ class Chain:
         options = DiTOptions()
         if self.plan["preset"] == "XXS":
             options = replace(options, phases=(Phase(0.25, 1, 16), Phase(1.0, 0, 8)), warm=10)
+        if self.plan["init"]:  # single frames are for a transformer that knows nothing
+            options = replace(options, phases=options.phases[-1:])
         trainer = DiTTrainer(config, bank, tok, options, self.device)
         if trainer.dropped:
             self.say(f"{trainer.dropped} clips with outlying latents are left out")
@@ -215,6 +229,9 @@ class Chain:
         text = torch.load(path, map_location=self.device, weights_only=True)
         wanted = TextTrainer(trainer.cfg, trainer.tokenizer, TextOptions()).config()
         refuse_other(text["config"], wanted, str(path))
+        if about := self.earlier():
+            earlier = DiTConfig.from_dict(about["dit"])
+            self.say_anew(take_transformer(trainer.model.dit, self.earlier_weights(), earlier))
         trainer.start(text["trainer"]["model"])
 
     def latent_bank(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .latents import rounded_encoder
 from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
 from .sheet import write_sheet
@@ -160,8 +161,8 @@ class VAETrainer(Trainer):
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
         if self.o.decoder_only:
-            # The latents in use came from the averaged encoder: that is the one to keep, to the last bit.
-            averaged = {k: v for k, v in self.averages().weights.items() if k.startswith("encoder.")}
+            # The latents in use came from the averaged encoder, rounded: that is the one to keep, to the last bit.
+            averaged = {k: v for k, v in rounded_encoder(self.averages().weights).items() if k.startswith("encoder.")}
             self.model.load_state_dict({**self.model.state_dict(), **averaged})
 
     @torch.no_grad()
