@@ -22,9 +22,10 @@ StageResult to_result(const c10::IValue& value) {
 
 }  // namespace
 
-Block::Block(const BlockKind& kind, const BlockEntry& entry, CodeLibrary& code)
+Block::Block(const BlockKind& kind, const BlockEntry& entry, CodeLibrary& code, bool int8)
     : place_(code.place(kind.code)), forward_(nullptr, nullptr), probe_(nullptr, nullptr) {
-  const torch::jit::Module module = code.bound_block(kind.code, entry.prefix);
+  const torch::jit::Module module =
+      int8 ? code.bound_int8(kind.code, entry.prefix) : code.bound(kind.code, entry.prefix);
   const auto method = [&](const MethodSpec& spec) { return find_method(module, spec, place_); };
   forward_ = method({"forward", {kHidden, kModulation, kContext}, ValueKind::kTuple});
   probe_ = method({"probe", {kHidden, kModulation}, ValueKind::kTensor});

@@ -22,8 +22,8 @@ struct BlockInputs {
 
 class Block {
  public:
-  // Checks every signature of the kind. Throws InputError.
-  Block(const BlockKind& kind, const BlockEntry& entry, CodeLibrary& code);
+  // Checks every signature of the kind. int8: its linear layers are quantised. Throws InputError.
+  Block(const BlockKind& kind, const BlockEntry& entry, CodeLibrary& code, bool int8);
 
   [[nodiscard]] Hidden forward(const Hidden& hidden, const BlockInputs& inputs) const;
   [[nodiscard]] at::Tensor probe(const Hidden& hidden, const BlockInputs& inputs) const;

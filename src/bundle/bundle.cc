@@ -38,8 +38,11 @@ std::shared_ptr<const Bundle> Bundle::load(Manifest manifest, const LoadOptions&
   const WeightSet weights = map_weights(parts);
   bundle->device_ = options.device;
   DeviceCopies copies(options.device, options.count_only);
-  const Execution execution{
-      .dtype = options.dtype, .rewrite = options.rewrite, .int8 = options.int8, .copies = &copies};
+  const Execution execution{.dtype = options.dtype,
+                            .rewrite = options.rewrite,
+                            .int8 = options.int8,
+                            .int8_variant = options.int8_variant,
+                            .copies = &copies};
   if (options.with_denoiser) {
     bundle->denoiser_ = std::make_unique<const Denoiser>(parts, execution, weights);
   }

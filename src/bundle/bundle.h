@@ -19,8 +19,9 @@ namespace bw {
 
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
-  bool rewrite = true;  // see Execution in code_library.h, as for the next
+  bool rewrite = true;  // see Execution in code_library.h, as for the next two
   bool int8 = false;
+  bool int8_variant = false;
   c10::Device device = c10::Device(c10::kCPU);  // open already (kernels/device.h)
   // Parts that a run does not need may be left out (prompt embeddings given; latents only).
   bool with_text_encoder = true;

@@ -82,11 +82,10 @@ torch::jit::Module CodeLibrary::bound(const std::string& name, const std::string
   return bind(name, prefix, WeightForm::kPacked);
 }
 
-torch::jit::Module CodeLibrary::bound_block(const std::string& name, const std::string& prefix) {
-  if (!execution_.int8) return bound(name, prefix);
+torch::jit::Module CodeLibrary::bound_int8(const std::string& name, const std::string& prefix) {
   if (code(name).prepared.empty()) {
-    throw InputError(place(name) +
-                     ": no linear layer of it can be kept in int8; leave --quantize out");
+    throw InputError(place(name) + ": no linear layer of it can be kept in int8; leave " +
+                     (execution_.int8 ? "--quantize" : "the int8 blocks of --cache") + " out");
   }
   return bind(name, prefix, WeightForm::kInt8);
 }

@@ -22,6 +22,7 @@ struct Execution {
   at::ScalarType dtype = at::kFloat;
   bool rewrite = true;  // fused operators and packed weights; without: the archives as they are
   bool int8 = false;    // linear layers of the blocks in int8; only with rewrite
+  bool int8_variant = false;  // blocks in int8 beside those that run by default; only with rewrite
   // Of the device that the code runs on, while it is loaded; null: the CPU.
   DeviceCopies* copies = nullptr;
 
@@ -43,8 +44,8 @@ class CodeLibrary {
   // The module with its weights bound, their names starting with `prefix`; packed where that is
   // possible.
   [[nodiscard]] torch::jit::Module bound(const std::string& name, const std::string& prefix);
-  // The same for a block, whose linear layers may be quantised.
-  [[nodiscard]] torch::jit::Module bound_block(const std::string& name, const std::string& prefix);
+  // The same with its linear layers in int8. InputError where none can be.
+  [[nodiscard]] torch::jit::Module bound_int8(const std::string& name, const std::string& prefix);
 
  private:
   struct Code {

@@ -38,6 +38,9 @@ class Pass {
   [[nodiscard]] virtual Hidden embed() = 0;
   // The whole block; equals running its stages and adding each.
   [[nodiscard]] virtual Hidden run_block(std::size_t block, const Hidden& hidden) = 0;
+  // The same with its linear layers in int8. Only where the model was loaded for it
+  // (LoadOptions::int8_variant).
+  [[nodiscard]] virtual Hidden run_block_int8(std::size_t block, const Hidden& hidden) = 0;
   // The modulated attention input [B,N,D] of a block (norm1(h)·(1+scale)+shift).
   [[nodiscard]] virtual at::Tensor probe(std::size_t block, const Hidden& hidden) = 0;
   [[nodiscard]] virtual StageResult run_stage(std::size_t block, std::size_t stage,

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include "base/check.h"
@@ -108,6 +109,7 @@ struct Denoiser::Impl {
   c10::Device device = c10::Device(c10::kCPU);
   std::vector<ExpertCode> code;
   BlockStore blocks;
+  std::optional<BlockStore> int8_blocks;  // Execution::int8_variant
 };
 
 namespace {
@@ -119,6 +121,7 @@ class TorchScriptPass final : public Pass {
   struct Parts {
     const ExpertCode* code = nullptr;
     const BlockStore* store = nullptr;
+    const BlockStore* int8_store = nullptr;  // null: not loaded
     const std::vector<StreamInfo>* streams = nullptr;
     std::size_t expert = 0;
     c10::IValue embed_inputs;
@@ -145,6 +148,13 @@ class TorchScriptPass final : public Pass {
     const c10::InferenceMode guard;
     const AttentionScope attention(parts_.attention);
     return lease(block)->run(hidden, inputs(block));
+  }
+
+  Hidden run_block_int8(std::size_t block, const Hidden& hidden) override {
+    const c10::InferenceMode guard;
+    const AttentionScope attention(parts_.attention);
+    BW_CHECK(parts_.int8_store != nullptr, "the model was loaded without its blocks in int8");
+    return BlockLease(*parts_.int8_store, parts_.expert, block)->run(hidden, inputs(block));
   }
 
   at::Tensor probe(std::size_t block, const Hidden& hidden) override {
@@ -226,7 +236,11 @@ Denoiser::Denoiser(const Manifest& manifest, const Execution& execution, const W
     const Expert& expert = manifest.experts[i];
     impl->code.push_back(load_expert(code, manifest, expert));
     for (const BlockEntry& block : expert.blocks) {
-      impl->blocks.append(i, Block(manifest.kinds.at(block.kind), block, code));
+      const BlockKind& kind = manifest.kinds.at(block.kind);
+      impl->blocks.append(i, Block(kind, block, code, execution.int8));
+      if (!execution.int8_variant) continue;
+      if (!impl->int8_blocks) impl->int8_blocks.emplace();
+      impl->int8_blocks->append(i, Block(kind, block, code, /*int8=*/true));
     }
   }
   impl_ = std::move(impl);
@@ -305,6 +319,7 @@ std::unique_ptr<Pass> Denoiser::begin(const BranchContext& context, const at::Te
   TorchScriptPass::Parts parts;
   parts.code = &code;
   parts.store = &impl_->blocks;
+  parts.int8_store = impl_->int8_blocks ? &*impl_->int8_blocks : nullptr;
   parts.streams = &impl_->streams;
   parts.expert = modulation.expert;
   parts.grid = context.grid;

@@ -15,6 +15,7 @@
 #include "cache/latent_signals.h"
 #include "cache/memory_plan.h"
 #include "cache/pass_runner.h"
+#include "cache/shadow.h"
 
 namespace bw {
 
@@ -35,7 +36,12 @@ struct CacheController::Impl {
     return {Slot::kCfg, context().expert, context().part, Branch::kUncond};
   }
   // Site::kCfg: the unconditional prediction.
-  [[nodiscard]] at::Tensor from_conditional();
+  [[nodiscard]] at::Tensor from_conditional(const BeginPass& begin_pass);
+  // CacheSetup::shadow: the guided prediction is reused, and its branches computed all the same.
+  [[nodiscard]] bool shadows_guided() const {
+    return decision.reuses_guided && decision.run_branches;
+  }
+  [[nodiscard]] at::Tensor plain(const BeginPass& begin_pass);
   void keep_cfg_delta(const at::Tensor& uncond);
   at::Tensor guided(const at::Tensor& combined);
   void end();
@@ -64,7 +70,9 @@ struct CacheController::Impl {
   bool is_open = false;
   StepDecision decision;
   Observation observation;
-  EarlySignals early;  // of the branches that have run
+  EarlySignals early;                                    // of the branches that have run
+  std::array<std::vector<double>, kNumBranches> errors;  // BranchRecord::errors
+  std::optional<double> guided_error;
   CacheReport report;
 };
 
@@ -88,8 +96,10 @@ CacheController::Impl::Impl(CacheSetup given)
   }
   report.sites = needs.sites;
   report.rebuild = needs.rebuild.name();
+  report.keeps_partial = needs.keeps_partial;
   report.signal = needs.signal;
   report.totals.declared_bytes = declared;
+  if (setup.shadow) report.shadow.emplace();
 }
 
 void CacheController::Impl::open(std::int64_t next, const at::Tensor& model_input) {
@@ -101,6 +111,8 @@ void CacheController::Impl::open(std::int64_t next, const at::Tensor& model_inpu
   is_open = true;
   observation = {};
   early = {};
+  errors = {};
+  guided_error.reset();
   conditional.reset();
   distances = {};
   signals.fill(DistanceQueue(needs.signal.metric));
@@ -114,6 +126,7 @@ const StepDecision& CacheController::Impl::decide_now() {
   const Stopwatch watch;
   const Overrules overrules{needs, setup.guards, setup.layout, history, runs};
   decision = decide(overrules, context(), setup.policy->begin(context()));
+  decision.run_branches = !decision.reuses_guided || (setup.shadow && latents.defined());
   if (!decision.measure) {
     history.drop_if([](const CacheKey& key) { return key.slot == Slot::kSignal; });
   }
@@ -123,14 +136,16 @@ const StepDecision& CacheController::Impl::decide_now() {
 
 at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& begin_pass) {
   BW_CHECK(is_open && decision.run_branches);
+  if (shadows_guided()) return plain(begin_pass);
   const Stopwatch watch;
-  const CacheClocks before = clocks;
+  const double before = clocks.sum();
   BranchPlan plan = decision.branches[index_of(lane.front())].plan;
   if (plan.ask && context().part > 0) plan = follow_first_part(lane.front(), plan);
   const auto confirm = [&](const PassRunner& asking) { return confirms(asking, lane); };
   const ExpertLayout& expert = setup.layout.experts[context().expert];
-  PassRunner runner({needs, lifetimes, history, clocks, distances, expert, latents, setup.recorder},
-                    context(), plan, lane, confirm);
+  PassRunner runner(
+      {needs, lifetimes, history, clocks, distances, expert, latents, setup.recorder, setup.shadow},
+      context(), plan, lane, confirm);
   const auto begin_checked = [&] {
     std::unique_ptr<Pass> pass = begin_pass();
     BW_CHECK(pass->blocks().size() == num_blocks());
@@ -141,6 +156,7 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
     BranchObservation& branch = observation.branches[index_of(lane[i])];
     BW_CHECK(takes_part(lane[i]) && !branch.ran);
     branch = {true, runner.done(), {}, runner.signal(i).gap(), std::nullopt};
+    errors[index_of(lane[i])] = runner.errors(i);
     if (needs.signal.early) {
       early[index_of(lane[i])] = runner.early_signal(i);
       if (const auto distance = early[index_of(lane[i])].distance) branch.distances = {*distance};
@@ -155,16 +171,14 @@ at::Tensor CacheController::Impl::run(PassRunner::Lane lane, const BeginPass& be
       keep_cfg_delta(prediction.narrow(0, prediction.size(0) - 1, 1));
   }
   if (needs.latents && context().part == 0 && latents.defined() && lane.front() == Branch::kCond &&
-      runner.done().reuse == Site::kNone) {
+      needs.keeps(runner.done().reuse)) {
     const Stopwatch tracking;
     // A row of a batch would keep the other alive.
     const at::Tensor cond = lane.size() == 1 ? prediction : prediction.narrow(0, 0, 1).clone();
     latent_tracker.computed(context(), cond, lifetimes, history);
     clocks.indicator_seconds += tracking.seconds();
   }
-  const double elsewhere = (clocks.model_seconds - before.model_seconds) +
-                           (clocks.indicator_seconds - before.indicator_seconds) +
-                           (clocks.rebuild_seconds - before.rebuild_seconds);
+  const double elsewhere = clocks.sum() - before;
   report.totals.controller_seconds += std::max(0.0, watch.seconds() - elsewhere);
   return prediction;
 }
@@ -196,7 +210,14 @@ bool CacheController::Impl::runs_batched() const {
   return setup.layout.batched && context().guided && uncond != Site::kCfg;
 }
 
-at::Tensor CacheController::Impl::from_conditional() {
+at::Tensor CacheController::Impl::plain(const BeginPass& begin_pass) {
+  const Stopwatch watch;
+  at::Tensor prediction = plain_prediction(*begin_pass());
+  clocks.shadow_seconds += watch.seconds();
+  return prediction;
+}
+
+at::Tensor CacheController::Impl::from_conditional(const BeginPass& begin_pass) {
   BW_CHECK(conditional.defined(), "the conditional branch comes first");
   const Stopwatch watch;
   const BranchPlan& plan = decision.branches[index_of(Branch::kUncond)].plan;
@@ -204,6 +225,9 @@ at::Tensor CacheController::Impl::from_conditional() {
   at::Tensor prediction = uncond_from_cond(conditional, delta, plan.cfg);
   observation.branches[index_of(Branch::kUncond)] = {true, plan, {}, 0, std::nullopt};
   clocks.rebuild_seconds += watch.seconds();
+  if (setup.shadow) {
+    errors[index_of(Branch::kUncond)] = {relative_error({prediction}, {plain(begin_pass)})};
+  }
   return prediction;
 }
 
@@ -230,11 +254,12 @@ at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
   const CacheKey key{.slot = Slot::kGuided, .expert = context().expert, .part = context().part};
   at::Tensor prediction = combined;
   const auto is_computed = [&](Branch branch) {
-    return !takes_part(branch) || observation.branches[index_of(branch)].done.reuse == Site::kNone;
+    return !takes_part(branch) || needs.keeps(observation.branches[index_of(branch)].done.reuse);
   };
-  if (!decision.run_branches) {
+  if (decision.reuses_guided) {
     const RebuildAt at{context().step, context().num_steps, decision.guided_weight};
     prediction = rule.value(history.find(key), at, {}).front();
+    if (shadows_guided()) guided_error = relative_error({prediction}, {combined});
   } else if (std::all_of(kBranches.begin(), kBranches.end(), is_computed) &&
              lifetimes.readable_after(key, index)) {
     history.make_room(key, rule.depth());
@@ -247,12 +272,12 @@ at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
 void CacheController::Impl::end() {
   BW_CHECK(is_open);
   const Stopwatch watch;
-  observation.guided_reused = !decision.run_branches;
+  observation.guided_reused = decision.reuses_guided;
   const double waited = read_distances();
   for (const Branch branch : kBranches) {
     if (!takes_part(branch)) continue;
     const BranchObservation& done = observation.branches[index_of(branch)];
-    BW_CHECK(done.ran == decision.run_branches, "a branch that takes part was not run");
+    BW_CHECK(done.ran != decision.reuses_guided, "a branch that takes part was not run");
     runs[index_of(branch)].note(context().step,
                                 observation.guided_reused || done.done.reuse != Site::kNone);
   }
@@ -274,6 +299,7 @@ double CacheController::Impl::read_distances() {
     BranchObservation& seen = observation.branches[index_of(branch)];
     seen.distances = signals[index_of(branch)].distances(distances);
     seen.motion = signals[index_of(branch)].motion(distances);
+    seen.alignment = signals[index_of(branch)].alignment(distances);
   }
   const double seconds = watch.seconds();
   clocks.indicator_seconds += seconds;
@@ -286,12 +312,14 @@ void CacheController::Impl::record(const Observation& seen) {
                               .guided_reused = seen.guided_reused,
                               .guided_weight = decision.guided_weight,
                               .guided_reason = decision.guided_reason,
-                              .branches = {}};
+                              .branches = {},
+                              .guided_error = guided_error};
   for (const Branch branch : kBranches) {
     const BranchObservation& done = seen.branches[index_of(branch)];
     if (!done.ran) continue;
     evaluation.branches.push_back({branch, done.done, decision.branches[index_of(branch)].reason,
-                                   done.distances, done.gap, done.motion});
+                                   done.distances, done.gap, done.motion,
+                                   errors[index_of(branch)]});
   }
   count(evaluation);
   report.evaluations.push_back(std::move(evaluation));
@@ -307,8 +335,8 @@ void CacheController::Impl::count(const EvaluationRecord& evaluation) {
       ++totals.branches_reused;
       continue;
     }
-    const std::vector<bool>& reused = branch.done.blocks;
-    totals.blocks_computed += blocks - std::count(reused.begin(), reused.end(), true);
+    totals.blocks_computed += blocks - left_out_blocks(branch.done);
+    totals.blocks_int8 += int8_blocks(branch.done);
     for (const std::vector<bool>& stages : branch.done.stages) {
       totals.blocks_computed -= is_all_reused(stages) ? 1 : 0;
       totals.stages_reused += std::count(stages.begin(), stages.end(), true);
@@ -343,7 +371,7 @@ bool CacheController::runs_batched() const {
 at::Tensor CacheController::run(Branch branch, const BeginPass& begin_pass) {
   BW_CHECK(impl_->is_open && !impl_->runs_batched());
   if (impl_->decision.branches[index_of(branch)].plan.reuse == Site::kCfg) {
-    return impl_->from_conditional();
+    return impl_->from_conditional(begin_pass);
   }
   return impl_->run({&branch, 1}, begin_pass);
 }
@@ -363,6 +391,7 @@ CacheReport CacheController::report() const {
   report.totals.rebuild_seconds = impl_->clocks.rebuild_seconds;
   report.totals.model = impl_->clocks.model;
   report.totals.peak_bytes = impl_->history.peak_bytes();
+  if (report.shadow) report.shadow = shadow_totals(report, impl_->clocks.shadow_seconds);
   return report;
 }
 

@@ -55,6 +55,10 @@ struct CacheSetup {
   std::optional<std::uint64_t> budget_bytes;  // absent: no limit
   CacheLayout layout;
   FeatureRecorder* recorder = nullptr;  // sees what is computed; outlives the controller
+  // What is reused is computed as well, to tell how far the reused value is off
+  // (BranchRecord::errors). The run goes on with the reused value: decisions and latents are those
+  // without it.
+  bool shadow = false;
 };
 
 struct BranchDecision {
@@ -63,7 +67,8 @@ struct BranchDecision {
 };
 
 struct StepDecision {
-  bool run_branches = true;   // false: the guided prediction is reused
+  bool reuses_guided = false;
+  bool run_branches = true;   // false: the guided prediction is reused, and not computed as well
   double guided_weight = 0;   // EvaluationPlan::guided_weight
   std::string guided_reason;  // empty unless the policy may reuse the guided prediction
   std::array<BranchDecision, kNumBranches> branches;  // of those that take part

@@ -53,6 +53,12 @@ struct BranchPlan {
   // Site::kBlock: true = this block is reused; one per block. Site::kMiddle: filled in by the
   // controller.
   std::vector<bool> blocks = {};
+  // Site::kBlock only, empty or one per block. True: the block is left out, its output is its
+  // input.
+  std::vector<bool> skipped = {};
+  // Site::kBlock only, empty or one per block. True: its linear layers are computed in int8
+  // (CacheNeeds::int8). Reuse goes before skipping, skipping before int8.
+  std::vector<bool> int8 = {};
   // Site::kStage only: per block and stage, true = the stage's output is reused.
   std::vector<std::vector<bool>> stages = {};
   // Site::kMiddle only: reuse if CachePolicy::confirm says so. Never set in what was done.
@@ -66,8 +72,23 @@ struct BranchPlan {
   bool operator==(const BranchPlan&) const = default;
 };
 
+// Whether a list of flags that may be empty has this one.
+[[nodiscard]] inline bool is_set(const std::vector<bool>& flags, std::size_t i) {
+  return i < flags.size() && flags[i];
+}
 // Whether nothing of a block with these stages is computed.
 [[nodiscard]] bool is_all_reused(const std::vector<bool>& stages);
+
+// Of Site::kBlock and kMiddle: the block is reused or skipped; it is computed in int8.
+[[nodiscard]] inline bool leaves_out(const BranchPlan& plan, std::size_t block) {
+  return is_set(plan.blocks, block) || is_set(plan.skipped, block);
+}
+[[nodiscard]] inline bool is_int8(const BranchPlan& plan, std::size_t block) {
+  return is_set(plan.int8, block) && !leaves_out(plan, block);
+}
+// How many are.
+[[nodiscard]] std::int64_t left_out_blocks(const BranchPlan& plan);
+[[nodiscard]] std::int64_t int8_blocks(const BranchPlan& plan);
 
 // The plan of one evaluation; the default computes everything.
 struct EvaluationPlan {
@@ -104,6 +125,7 @@ struct SignalNeeds {
   std::array<bool, kNumBranches> branches = {true, true};
   std::vector<std::vector<std::size_t>> stages = {};  // kStageResidual: of each of `blocks`
   bool motion = false;                                // BranchObservation::motion is measured too
+  bool alignment = false;  // BranchObservation::alignment is measured too
   // One distance, measured inside the pass where the middle blocks begin, before they are decided
   // (CachePolicy::confirm). The tensor is that of the first middle block (kAttentionInput), the
   // hidden state that enters it (kBlockOutput), or that minus the stack's input (kBlockResidual).
@@ -141,8 +163,14 @@ struct CacheNeeds {
   std::vector<std::vector<StageRef>> reusable_stages = {};
   bool latents = false;      // EvaluationContext::latents is measured
   MiddleBlocks middle = {};  // leaves at least one block of every expert in between
+  // Stacks and predictions are kept of evaluations that reused blocks or stages, too: for policies
+  // that nest one in the other.
+  bool keeps_partial = false;
+  bool int8 = false;  // plans may compute blocks in int8: the model is loaded for it
 
   [[nodiscard]] bool has(Site site) const;
+  // Whether stack and prediction of a branch that did this are kept for later.
+  [[nodiscard]] bool keeps(Site done) const;
 };
 
 struct BranchObservation {
@@ -156,6 +184,9 @@ struct BranchObservation {
   // Σ|f[1:] − f[:−1]| / (Σ|f[1:]| + Σ|f[:−1]|). Absent when nothing was measured or the clip has
   // one frame of tokens.
   std::optional<double> motion = std::nullopt;
+  // Per probed block, the cosine of the angle between its output and its input, over all streams;
+  // NaN where it was not computed. Empty when it is not measured.
+  std::vector<double> alignment = {};
 };
 
 // The mean; absent when nothing was measured, NaN when anything is.

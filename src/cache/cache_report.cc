@@ -8,6 +8,8 @@ namespace {
 
 constexpr char kComputed = 'c';
 constexpr char kReused = 'r';
+constexpr char kSkipped = 's';
+constexpr char kInt8 = 'q';
 
 const char* signal_name(SignalKind kind) {
   switch (kind) {
@@ -47,8 +49,10 @@ double reused_share(const std::vector<bool>& stages) {
 std::string block_letters(const BranchPlan& done, std::size_t num_blocks) {
   const bool all = leaves_out_stack(done.reuse);
   std::string letters(num_blocks, all ? kReused : kComputed);
-  for (std::size_t block = 0; block < done.blocks.size(); ++block) {
-    if (done.blocks[block]) letters[block] = kReused;
+  for (std::size_t block = 0; block < num_blocks; ++block) {
+    if (is_set(done.int8, block)) letters[block] = kInt8;
+    if (is_set(done.skipped, block)) letters[block] = kSkipped;
+    if (is_set(done.blocks, block)) letters[block] = kReused;
   }
   for (std::size_t block = 0; block < done.stages.size(); ++block) {
     if (is_all_reused(done.stages[block])) letters[block] = kReused;
@@ -81,6 +85,7 @@ Json branch_to_json(const BranchRecord& branch, std::size_t num_blocks) {
   }
   if (branch.done.mean_of_branches) json["mean_of_branches"] = true;
   if (branch.motion) json["motion"] = number_or_null(*branch.motion);
+  for (const double error : branch.errors) json["errors"].push_back(number_or_null(error));
   if (branch.distances.empty()) return json;
   json["indicator"] = number_or_null(*mean_distance(branch.distances));
   json["distances"] = Json::array();
@@ -105,6 +110,7 @@ Json evaluation_to_json(const EvaluationRecord& evaluation) {
     json["guided_reused"] = evaluation.guided_reused;
     if (evaluation.guided_weight != 0) json["guided_weight"] = evaluation.guided_weight;
     json["guided_reason"] = evaluation.guided_reason;
+    if (evaluation.guided_error) json["guided_error"] = number_or_null(*evaluation.guided_error);
   }
   json["branches"] = Json::object();
   for (const BranchRecord& branch : evaluation.branches) {
@@ -138,6 +144,13 @@ Json totals_to_json(const CacheTotals& totals) {
           {"peak_bytes", totals.peak_bytes}};
 }
 
+Json shadow_to_json(const ShadowTotals& shadow) {
+  return {{"values", shadow.values},
+          {"mean_error", number_or_null(shadow.mean)},
+          {"worst_error", number_or_null(shadow.worst)},
+          {"seconds", shadow.seconds}};
+}
+
 Json signal_to_json(const SignalNeeds& signal) {
   Json json = {{"kind", signal_name(signal.kind)}};
   if (signal.kind == SignalKind::kNone) return json;
@@ -151,7 +164,7 @@ Json signal_to_json(const SignalNeeds& signal) {
 
 bool CacheReport::inert() const {
   return totals.blocks_computed == totals.blocks && totals.evaluations_reused == 0 &&
-         totals.stages_reused == 0;
+         totals.stages_reused == 0 && totals.blocks_int8 == 0;
 }
 
 double CacheReport::reused_fraction() const {
@@ -182,6 +195,32 @@ std::optional<double> CacheReport::indicator_quantile(double q) const {
       std::clamp(rank, 0.0, static_cast<double>(means.size() - 1)))];
 }
 
+ShadowTotals shadow_totals(const CacheReport& report, double seconds) {
+  ShadowTotals totals{.seconds = seconds};
+  double sum = 0;
+  const auto add = [&](double error) {
+    ++totals.values;
+    sum += error;
+    if (error > totals.worst) totals.worst = error;
+  };
+  for (const EvaluationRecord& evaluation : report.evaluations) {
+    if (evaluation.guided_error) add(*evaluation.guided_error);
+    for (const BranchRecord& branch : evaluation.branches) {
+      for (const double error : branch.errors) add(error);
+    }
+  }
+  if (totals.values > 0) totals.mean = sum / static_cast<double>(totals.values);
+  return totals;
+}
+
+void without_errors(CacheReport& report) {
+  report.shadow.reset();
+  for (EvaluationRecord& evaluation : report.evaluations) {
+    evaluation.guided_error.reset();
+    for (BranchRecord& branch : evaluation.branches) branch.errors.clear();
+  }
+}
+
 Json to_json(const CacheReport& report) {
   Json json = {{"sites", Json::array()},
                {"rebuild", report.rebuild},
@@ -189,6 +228,7 @@ Json to_json(const CacheReport& report) {
                {"totals", totals_to_json(report.totals)}};
   for (const Site site : report.sites) json["sites"].push_back(site_name(site));
   json["totals"]["reused_fraction"] = report.reused_fraction();
+  if (report.totals.blocks_int8 > 0) json["totals"]["blocks_int8"] = report.totals.blocks_int8;
   if (report.totals.stages_reused > 0)
     json["totals"]["stages_reused"] = report.totals.stages_reused;
   if (report.indicator_quantile(0)) {
@@ -197,6 +237,8 @@ Json to_json(const CacheReport& report) {
       quantiles[Json(q).dump()] = *report.indicator_quantile(q);
     }
   }
+  if (report.keeps_partial) json["keeps_partial"] = true;
+  if (report.shadow) json["shadow"] = shadow_to_json(*report.shadow);
   json["evaluations"] = Json::array();
   for (const EvaluationRecord& evaluation : report.evaluations) {
     json["evaluations"].push_back(evaluation_to_json(evaluation));

@@ -23,6 +23,9 @@ struct BranchRecord {
   std::vector<double> distances;  // per probed block
   std::int64_t gap = 0;           // steps since the step compared with
   std::optional<double> motion = std::nullopt;
+  // CacheSetup::shadow: Σ|v − v*| / Σ|v*| of each reused value v, where v* is what the segment
+  // computes from the same input; in the order of the walk.
+  std::vector<double> errors = {};
 };
 
 struct EvaluationRecord {
@@ -32,6 +35,15 @@ struct EvaluationRecord {
   double guided_weight = 0;   // EvaluationPlan::guided_weight
   std::string guided_reason;  // as BranchRecord::reason; empty when the policy has no guided site
   std::vector<BranchRecord> branches;  // those that took part; empty when guided_reused
+  std::optional<double> guided_error = std::nullopt;  // as BranchRecord::errors
+};
+
+// CacheSetup::shadow: what was off, over all reused values of a run.
+struct ShadowTotals {
+  std::int64_t values = 0;
+  double mean = 0;     // 0 without values; NaN when one is
+  double worst = 0;    // of those that are not NaN
+  double seconds = 0;  // spent on computing what was reused
 };
 
 // What a part of the model was asked for, in rows of a batch (one per branch), and how long that
@@ -50,6 +62,7 @@ struct ModelWorks {
 struct CacheTotals {
   std::int64_t blocks = 0;  // that an uncached run computes: evaluations × branches × blocks
   std::int64_t blocks_computed = 0;     // also those of which only a stage was
+  std::int64_t blocks_int8 = 0;         // of those computed, in int8
   std::int64_t stages_reused = 0;       // Site::kStage only
   std::int64_t evaluations_reused = 0;  // guided prediction reused
   std::int64_t branches_reused = 0;     // prediction of a branch or its stack reused
@@ -64,9 +77,11 @@ struct CacheTotals {
 struct CacheReport {
   std::vector<Site> sites;  // what the policy may reuse
   std::string rebuild;
+  bool keeps_partial = false;  // CacheNeeds::keeps_partial
   SignalNeeds signal;
   std::vector<EvaluationRecord> evaluations;
   CacheTotals totals;
+  std::optional<ShadowTotals> shadow;  // of a run with CacheSetup::shadow
 
   // True when nothing was reused at all.
   [[nodiscard]] bool inert() const;
@@ -78,12 +93,19 @@ struct CacheReport {
   [[nodiscard]] std::optional<double> indicator_quantile(double q) const;
 };
 
-// {"sites": […], "rebuild": "…", "signal": "…", "evaluations": [{"index", "step", "part", "expert",
-// "guided",
-//  "guided_reused"?, "branches": {"cond": {"reuse": "stack", "blocks": "rrrr", "reason",
-//  "indicator"?, "distances"?, "gap"?}}}], "totals": {…}, "quantiles": {…}}; blocks: c = computed,
-//  r = reused. Reuse at "stage" adds "stages": ["rcc", …], per block; its blocks are r when all
-//  stages are.
+// Of the errors in `evaluations`.
+[[nodiscard]] ShadowTotals shadow_totals(const CacheReport& report, double seconds);
+
+// Makes it the report of the run without a shadow.
+void without_errors(CacheReport& report);
+
+// {"sites": […], "rebuild": "…", "keeps_partial"?: true, "signal": "…", "evaluations": [{"index",
+// "step", "part", "expert", "guided",
+//  "guided_reused"?, "guided_error"?, "branches": {"cond": {"reuse": "stack", "blocks": "rrrr",
+//  "reason", "indicator"?, "distances"?, "gap"?, "errors"?}}}], "totals": {…}, "quantiles": {…},
+//  "shadow"?: {"values", "mean_error", "worst_error", "seconds"}}; blocks: c = computed,
+//  r = reused, s = skipped, q = computed in int8. Reuse at "stage" adds "stages": ["rcc", …], per
+//  block; its blocks are r when all stages are.
 [[nodiscard]] Json to_json(const CacheReport& report);
 
 }  // namespace bw

@@ -81,6 +81,21 @@ void parse_numbers(JsonObject& object, BranchPlan& plan) {
   plan.cfg = {weights[0].get<double>(), weights[1].get<double>()};
 }
 
+// Of Site::kBlock: takes s (skipped) and q (int8) out of the letters, leaving c.
+void take_special_blocks(std::string& letters, BranchPlan& plan) {
+  const auto take = [&](char kind) {
+    std::vector<bool> found;
+    if (letters.find(kind) == std::string::npos) return found;
+    for (char& letter : letters) {
+      found.push_back(letter == kind);
+      if (letter == kind) letter = 'c';
+    }
+    return found;
+  };
+  plan.skipped = take('s');
+  plan.int8 = take('q');
+}
+
 // Some blocks, all next to each other.
 bool is_middle(const std::vector<bool>& blocks) {
   const auto begin = std::find(blocks.begin(), blocks.end(), true);
@@ -91,7 +106,8 @@ bool is_middle(const std::vector<bool>& blocks) {
 BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& origin) {
   JsonObject object(json, origin);
   BranchPlan plan{.reuse = parse_site(object.text("reuse"), object.at("reuse"))};
-  const std::string letters = object.text("blocks");
+  std::string letters = object.text("blocks");
+  if (plan.reuse == Site::kBlock) take_special_blocks(letters, plan);
   std::vector<bool> blocks =
       parse_letters(letters, std::to_string(num_blocks), object.at("blocks"));
   if (plan.reuse == Site::kStage) plan = parse_staged_branch(object, blocks);
@@ -99,7 +115,8 @@ BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& 
   if (plan.reuse == Site::kStage) return plan;
   const auto reused = static_cast<std::size_t>(std::count(blocks.begin(), blocks.end(), true));
   const bool is_whole = leaves_out_stack(plan.reuse);
-  const bool agrees = plan.reuse == Site::kBlock    ? reused > 0
+  const bool is_special = !plan.skipped.empty() || !plan.int8.empty();
+  const bool agrees = plan.reuse == Site::kBlock    ? reused > 0 || is_special
                       : plan.reuse == Site::kMiddle ? is_middle(blocks)
                                                     : reused == (is_whole ? num_blocks : 0);
   if (plan.reuse == Site::kGuided || !agrees) {
@@ -160,7 +177,7 @@ Origin evaluation_origin(const Origin& trace, std::size_t i) {
 }
 
 CacheTrace trace_of(const CacheReport& report) {
-  CacheTrace trace{report.sites, report.rebuild, {}};
+  CacheTrace trace{report.sites, report.rebuild, report.keeps_partial, {}};
   for (const EvaluationRecord& evaluation : report.evaluations) {
     CacheTrace::Step step{evaluation.context,
                           evaluation.guided_reused ? 0 : evaluation.num_blocks,
@@ -175,6 +192,13 @@ CacheTrace trace_of(const CacheReport& report) {
   return trace;
 }
 
+bool uses_int8(const CacheTrace& trace) {
+  return std::any_of(trace.evaluations.begin(), trace.evaluations.end(), [](const auto& step) {
+    return std::any_of(step.branches.begin(), step.branches.end(),
+                       [](const BranchPlan& plan) { return int8_blocks(plan) > 0; });
+  });
+}
+
 CacheTrace trace_from_json(const Json& cache, const Origin& origin) {
   JsonObject object(cache, origin);
   CacheTrace trace;
@@ -186,6 +210,7 @@ CacheTrace trace_from_json(const Json& cache, const Origin& origin) {
   }
   trace.rebuild = object.text("rebuild");
   (void)Rebuild::from_name(trace.rebuild, object.at("rebuild"));
+  trace.keeps_partial = object.has("keeps_partial") && object.boolean("keeps_partial");
   const Json& evaluations = object.require("evaluations");
   const Origin at = object.at("evaluations");
   require_kind(evaluations, evaluations.is_array(), "a list", at);

@@ -21,11 +21,14 @@ struct CacheTrace {
   };
   std::vector<Site> sites;
   std::string rebuild;
+  bool keeps_partial = false;
   std::vector<Step> evaluations;
 };
 
 // The path of the i-th evaluation, for errors.
 [[nodiscard]] Origin evaluation_origin(const Origin& trace, std::size_t i);
+// Whether some block was computed in int8.
+[[nodiscard]] bool uses_int8(const CacheTrace& trace);
 [[nodiscard]] CacheTrace trace_of(const CacheReport& report);
 // Reads what to_json(CacheReport) wrote; rejects anything else through `origin`, naming the path.
 [[nodiscard]] CacheTrace trace_from_json(const Json& cache, const Origin& origin);

@@ -81,8 +81,12 @@ class Decider {
       decision.plan.blocks[block] = false;
       decision.reason = kNoAnchor;
     }
-    const std::vector<bool>& blocks = decision.plan.blocks;
-    if (std::find(blocks.begin(), blocks.end(), true) == blocks.end()) decision.plan = {};
+    BW_CHECK(plan.int8.empty() || overrules_.needs.int8);
+    const BranchPlan& left = decision.plan;
+    const auto any = [](const std::vector<bool>& flags) {
+      return std::find(flags.begin(), flags.end(), true) != flags.end();
+    };
+    if (!any(left.blocks) && !any(left.skipped) && !any(left.int8)) decision.plan = {};
     return decision;
   }
 
@@ -126,9 +130,9 @@ StepDecision decide(const Overrules& overrules, const EvaluationContext& context
   if (plan.reuse_guided) {
     BW_CHECK(overrules.needs.has(Site::kGuided));
     refusal = decider.guided_refusal();
-    decision.run_branches = !refusal.empty();
+    decision.reuses_guided = refusal.empty();
     decision.guided_weight = plan.guided_weight;
-    if (!decision.run_branches) return decision;
+    if (decision.reuses_guided) return decision;
     decision.guided_reason = refusal;
   }
   for (const Branch branch : kBranches) {

@@ -17,6 +17,11 @@ Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branche
   return rows;
 }
 
+Hidden as_type_of(const Hidden& like, Hidden hidden) {
+  for (at::Tensor& tensor : hidden) tensor = tensor.to(like.front().scalar_type());
+  return hidden;
+}
+
 Hidden difference(const Hidden& a, const Hidden& b) {
   Hidden result;
   for (std::size_t stream = 0; stream < a.size(); ++stream) {

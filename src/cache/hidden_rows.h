@@ -20,6 +20,9 @@ auto timed(double& seconds, const Work& work) {
 // The rows of one branch; the whole when the lane has only one.
 [[nodiscard]] Hidden rows_of(const Hidden& hidden, std::size_t branch, std::size_t num_branches);
 
+// In the dtype of `like`.
+[[nodiscard]] Hidden as_type_of(const Hidden& like, Hidden hidden);
+
 // a − b, per stream.
 [[nodiscard]] Hidden difference(const Hidden& a, const Hidden& b);
 

@@ -9,25 +9,11 @@
 #include "base/stopwatch.h"
 #include "cache/cache_controller.h"
 #include "cache/hidden_rows.h"
+#include "cache/shadow.h"
 #include "kernels/combine.h"
 
 namespace bw {
 namespace {
-
-// A copy, in the memory of `old` where that fits and nobody else holds it: allocating anew would
-// cost more than copying does.
-Hidden copied(Hidden old, const Hidden& now) {
-  Hidden result;
-  for (std::size_t stream = 0; stream < now.size(); ++stream) {
-    const at::Tensor& from = now[stream];
-    const bool fits = stream < old.size() && old[stream].use_count() == 1 &&
-                      old[stream].is_contiguous() && old[stream].sizes() == from.sizes() &&
-                      old[stream].scalar_type() == from.scalar_type() &&
-                      old[stream].nbytes() == old[stream].storage().nbytes();
-    result.push_back(fits ? old[stream].copy_(from) : from.clone());
-  }
-  return result;
-}
 
 // What a stage adds to the hidden state, in the dtype of its output.
 Hidden gated(const StageResult& result) {
@@ -52,6 +38,18 @@ Hidden stack_rows(std::vector<Hidden> parts) {
 }
 
 }  // namespace
+
+template <typename Compute>
+void PassRunner::shadow(const Hidden& reused, const Compute& compute) {
+  if (!parts_.shadow) return;
+  const Stopwatch watch;
+  const Hidden computed = compute();
+  for (std::size_t i = 0; i < lane_.size(); ++i) {
+    errors_[i].push_back(
+        relative_error(rows_of(reused, i, lane_.size()), rows_of(computed, i, lane_.size())));
+  }
+  parts_.clocks.shadow_seconds += watch.seconds();
+}
 
 template <typename Work>
 auto PassRunner::model_work(ModelWork& part, const Work& work) {
@@ -89,7 +87,9 @@ at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
   measure_ = measure && context_.part == 0 && parts_.needs.signal.kind != SignalKind::kNone;
   queues_.fill(DistanceQueue(parts_.needs.signal.metric));
   if (plan_.reuse == Site::kBranch) {
-    return rebuild(Slot::kBranch, {}, prediction_input()).front();
+    const Hidden held = rebuild(Slot::kBranch, {}, prediction_input());
+    shadow(held, [&] { return Hidden{plain_prediction(*begin_pass())}; });
+    return held.front();
   }
   ModelWorks& model = parts_.clocks.model;
   std::unique_ptr<Pass> pass = model_work(model.embed, begin_pass);
@@ -101,7 +101,7 @@ at::Tensor PassRunner::run(const BeginPass& begin_pass, bool measure) {
   });
   model.head.rows += static_cast<std::int64_t>(lane_.size());
   if (records(&RecordedParts::prediction)) record(Slot::kBranch, {}, {prediction});
-  if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kBranch)) {
+  if (parts_.needs.has(Site::kBranch) && parts_.needs.keeps(plan_.reuse)) {
     keep(Slot::kBranch, {}, prediction_input(), {prediction});
   }
   return prediction;
@@ -116,7 +116,11 @@ Hidden PassRunner::walk_stack(Pass& pass) {
   if (plan_.reuse == Site::kStack) {
     Hidden input;
     if (parts_.needs.rebuild.uses_input()) input = embedded();
-    return rebuild(Slot::kStack, {}, input);
+    Hidden stack = rebuild(Slot::kStack, {}, input);
+    shadow(stack, [&] {
+      return plain_blocks(pass, 0, pass.blocks().size(), input.empty() ? pass.embed() : input);
+    });
+    return stack;
   }
   const Hidden input = embedded();
   const std::size_t num_blocks = pass.blocks().size();
@@ -131,7 +135,7 @@ Hidden PassRunner::walk_stack(Pass& pass) {
   }
   if (records(&RecordedParts::stack)) record(Slot::kStack, {}, difference(hidden, input));
   // A stack with a reused block is no true sample of itself.
-  if (plan_.reuse == Site::kNone && parts_.needs.has(Site::kStack)) {
+  if (parts_.needs.has(Site::kStack) && parts_.needs.keeps(plan_.reuse)) {
     keep(Slot::kStack, {}, input, hidden);
   }
   return hidden;
@@ -158,8 +162,13 @@ Hidden PassRunner::run_middle(Pass& pass, const Hidden& stack_input, const Hidde
   const bool reuse = plan_.reuse == Site::kMiddle;
   if (!signal.empty() && !(reuse && parts_.needs.signal.against_computed)) keep_early(signal);
   if (!added.empty() && !reuse) keep_progress(added);
-  if (reuse) return rebuild(Slot::kMiddle, {}, hidden);
-  Hidden output = run_blocks(pass, middle.first, pass.blocks().size() - middle.last, hidden);
+  const std::size_t end = pass.blocks().size() - middle.last;
+  if (reuse) {
+    Hidden rebuilt = rebuild(Slot::kMiddle, {}, hidden);
+    shadow(rebuilt, [&] { return plain_blocks(pass, middle.first, end, hidden); });
+    return rebuilt;
+  }
+  Hidden output = run_blocks(pass, middle.first, end, hidden);
   if (plan_.reuse == Site::kNone) keep(Slot::kMiddle, {}, hidden, output);
   return output;
 }
@@ -167,13 +176,20 @@ Hidden PassRunner::run_middle(Pass& pass, const Hidden& stack_input, const Hidde
 Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input) {
   const CacheNeeds& needs = parts_.needs;
   const bool probed = is_probed(block);
+  if (plan_.reuse == Site::kBlock && is_set(plan_.skipped, block) && !plan_.blocks[block]) {
+    if (probed) pass_over(block);
+    shadow(input, [&] { return plain_blocks(pass, block, block + 1, input); });
+    return input;
+  }
   if (plan_.reuse == Site::kBlock && plan_.blocks[block]) {
-    if (probed) measure_block(block, {});
-    return rebuild(Slot::kBlock, {block, 0}, input);
+    if (probed) pass_over(block);
+    Hidden rebuilt = rebuild(Slot::kBlock, {block, 0}, input);
+    shadow(rebuilt, [&] { return plain_blocks(pass, block, block + 1, input); });
+    return rebuilt;
   }
   // Like a reused block, one with a reused stage is no sample of what it computes.
   if (reuses_stage_of(block)) {
-    if (probed) measure_block(block, {});
+    if (probed) pass_over(block);
     return run_stages(pass, block, input);
   }
   if (block == 0 && records(&RecordedParts::probe)) {
@@ -194,6 +210,7 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
     measure_block(
         block, timed(parts_.clocks.indicator_seconds, [&] { return difference(output, input); }));
   }
+  if (probed && needs.signal.alignment) align_block(output, input);
   if (needs.has(Site::kBlock)) {
     const std::vector<std::size_t>& reusable = needs.reusable_blocks[context_.expert];
     if (std::binary_search(reusable.begin(), reusable.end(), block)) {
@@ -206,7 +223,10 @@ Hidden PassRunner::run_block(Pass& pass, std::size_t block, const Hidden& input)
 Hidden PassRunner::run_whole_block(Pass& pass, std::size_t block, const Hidden& input) {
   ModelWork& work = work_of(pass, block);
   work.rows += static_cast<std::int64_t>(lane_.size());
-  return model_work(work, [&] { return pass.run_block(block, input); });
+  const bool in_int8 = plan_.reuse == Site::kBlock && is_set(plan_.int8, block);
+  return model_work(work, [&] {
+    return in_int8 ? pass.run_block_int8(block, input) : pass.run_block(block, input);
+  });
 }
 
 Hidden PassRunner::run_stages(Pass& pass, std::size_t block, const Hidden& input) {
@@ -228,7 +248,10 @@ StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) 
   ModelWork& work = work_of(pass, at.block);
   if (plan_.reuse == Site::kStage && plan_.stages[at.block][at.stage]) {
     Hidden gate = model_work(work, [&] { return pass.gate(at.block, at.stage); });
-    return {rebuild(Slot::kStage, at, {}), std::move(gate)};
+    Hidden output = rebuild(Slot::kStage, at, {});
+    shadow(output,
+           [&] { return as_type_of(input, pass.run_stage(at.block, at.stage, input).output); });
+    return {std::move(output), std::move(gate)};
   }
   StageResult result = model_work(work, [&] { return pass.run_stage(at.block, at.stage, input); });
   if (records(&RecordedParts::stages)) record(Slot::kStage, at, result.output);
@@ -236,9 +259,7 @@ StageResult PassRunner::run_stage(Pass& pass, StageRef at, const Hidden& input) 
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   if (!std::binary_search(reusable.begin(), reusable.end(), at)) return result;
   // Memory is declared in the dtype of the hidden state, also where a stage ends in a wider one.
-  Hidden kept = result.output;
-  for (at::Tensor& tensor : kept) tensor = tensor.to(input.front().scalar_type());
-  keep(Slot::kStage, at, {}, kept);
+  keep(Slot::kStage, at, {}, as_type_of(input, result.output));
   return result;
 }
 
@@ -253,57 +274,6 @@ bool PassRunner::may_reuse_stage_of(std::size_t block) const {
   const std::vector<StageRef>& reusable = parts_.needs.reusable_stages[context_.expert];
   return std::any_of(reusable.begin(), reusable.end(),
                      [&](const StageRef& ref) { return ref.block == block; });
-}
-
-std::optional<std::size_t> PassRunner::probed_stage(std::size_t block) const {
-  const SignalNeeds& signal = parts_.needs.signal;
-  if (signal.kind != SignalKind::kStageResidual || !is_probed(block)) return std::nullopt;
-  if (reuses_stage_of(block)) return std::nullopt;
-  const std::vector<std::size_t>& blocks = signal.blocks[context_.expert];
-  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block) - blocks.begin();
-  return signal.stages[context_.expert][static_cast<std::size_t>(at)];
-}
-
-bool PassRunner::is_probed(std::size_t block) const {
-  if (!measure_ || parts_.needs.signal.early) return false;
-  const std::vector<std::size_t>& probed = parts_.needs.signal.blocks[context_.expert];
-  return std::binary_search(probed.begin(), probed.end(), block);
-}
-
-bool PassRunner::probes_whole_lane() const {
-  return std::all_of(lane_.begin(), lane_.end(),
-                     [&](Branch branch) { return parts_.needs.signal.branches[index_of(branch)]; });
-}
-
-void PassRunner::keep_signal(const CacheKey& signal, Hidden rows) {
-  if (!parts_.lifetimes.readable_after(signal, context_.index)) return;
-  const std::size_t depth = ring_depth(signal.slot, parts_.needs);
-  Hidden dropped = parts_.history.make_room(signal, depth);
-  if (!probes_whole_lane()) rows = copied(std::move(dropped), rows);
-  parts_.history.push(signal, {context_.step, std::move(rows)});
-}
-
-void PassRunner::measure_block(std::size_t block, const Hidden& now) {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < lane_.size(); ++i) {
-    if (!parts_.needs.signal.branches[index_of(lane_[i])]) continue;
-    if (now.empty()) {
-      queues_[i].skip();
-      continue;
-    }
-    const CacheKey signal = key(Slot::kSignal, lane_[i], {block, 0});
-    Hidden rows = rows_of(now, i, lane_.size());
-    if (const std::span<const Sample> before = parts_.history.find(signal); !before.empty()) {
-      queues_[i].compare(rows, before.front(), context_.step, parts_.distances);
-    } else {
-      queues_[i].skip();
-    }
-    if (parts_.needs.signal.motion) {
-      queues_[i].compare_frames(rows.front(), parts_.expert.grid.front(), parts_.distances);
-    }
-    keep_signal(signal, std::move(rows));
-  }
-  parts_.clocks.indicator_seconds += watch.seconds();
 }
 
 Hidden PassRunner::rebuild(Slot slot, StageRef at, const Hidden& input) {

@@ -26,6 +26,10 @@ struct CacheClocks {
   ModelWorks model;
   double indicator_seconds = 0;  // probes and distances
   double rebuild_seconds = 0;    // keeping and rebuilding
+  double shadow_seconds = 0;     // computing what was reused, to measure its error
+  [[nodiscard]] double sum() const {
+    return model_seconds + indicator_seconds + rebuild_seconds + shadow_seconds;
+  }
 };
 
 struct RunnerParts {
@@ -37,8 +41,8 @@ struct RunnerParts {
   const ExpertLayout& expert;
   at::Tensor latents;         // the model's input [1,C,F,H,W] f32; undefined when played through
   FeatureRecorder* recorder;  // or null
+  bool shadow;                // CacheSetup::shadow
 };
-
 class PassRunner {
  public:
   using BeginPass = std::function<std::unique_ptr<Pass>()>;
@@ -61,6 +65,8 @@ class PassRunner {
   [[nodiscard]] const DistanceQueue& signal(std::size_t i) const { return queues_[i]; }
   // Has been read already.
   [[nodiscard]] EarlySignal early_signal(std::size_t i) const;
+  // BranchRecord::errors of the lane's i-th branch.
+  [[nodiscard]] const std::vector<double>& errors(std::size_t i) const { return errors_[i]; }
   // The plan, with what was asked decided.
   [[nodiscard]] const BranchPlan& done() const { return plan_; }
 
@@ -77,6 +83,9 @@ class PassRunner {
   // BranchPlan::mean_of_branches: with the value that is kept of the other branch, if any.
   [[nodiscard]] Hidden mean_with_other(Slot slot, StageRef at, Branch branch, Hidden value) const;
   void keep(Slot slot, StageRef at, const Hidden& input, const Hidden& output);
+  // Measures how far `reused` is from what compute() gives, if the run asks for it.
+  template <typename Compute>
+  void shadow(const Hidden& reused, const Compute& compute);
   [[nodiscard]] Hidden walk_stack(Pass& pass);
   // Blocks begin … end − 1.
   [[nodiscard]] Hidden run_blocks(Pass& pass, std::size_t begin, std::size_t end, Hidden hidden);
@@ -111,6 +120,10 @@ class PassRunner {
   [[nodiscard]] bool probes_whole_lane() const;
   // Compares with the predecessor and becomes the next one's reference; empty: not computed.
   void measure_block(std::size_t block, const Hidden& now);
+  // SignalNeeds::alignment; empty: not computed.
+  void align_block(const Hidden& output, const Hidden& input);
+  // A probed block that is not computed.
+  void pass_over(std::size_t block);
 
   RunnerParts parts_;
   const EvaluationContext& context_;
@@ -121,6 +134,7 @@ class PassRunner {
   bool measure_ = false;
   std::array<DistanceQueue, kNumBranches> queues_;
   std::array<std::optional<ProgressRows>, kNumBranches> progress_;
+  std::array<std::vector<double>, kNumBranches> errors_;
 };
 
 }  // namespace bw

@@ -59,6 +59,9 @@ struct CachePolicyInfo {
   // The parameter without which the policy refuses to run, and which `calibrate` measures
   // (calibrated_table.h). Empty: it needs none.
   std::string_view table = "";
+  // Whether it computes blocks in int8 with these resolved parameters (CacheNeeds::int8); null:
+  // never. Known without a run, for what is loaded hangs on it.
+  bool (*uses_int8)(const Json& params) = nullptr;
   // All parameters with their values; unknown keys and bad values are rejected through `origin`.
   // Needs no model, so that a bad value is known before anything is loaded.
   Json (*resolve)(const Json& params, const Origin& origin) = nullptr;

@@ -60,6 +60,8 @@ class Rebuild {
   static constexpr int kMaxOrder = 4;
 
   [[nodiscard]] std::string name() const;
+  // Whether `parse` makes it: users may put another in its place.
+  [[nodiscard]] bool is_choice() const { return !weighted_ && !chebyshev_; }
   // Samples kept.
   [[nodiscard]] std::size_t depth() const;
   // Whether value() needs the segment's live input.

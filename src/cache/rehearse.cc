@@ -42,6 +42,9 @@ class RecordedPass final : public Pass {
     const at::Tensor value = level(levels_.outputs, block);
     return {levels_.adds ? hidden.front() + value : value};
   }
+  Hidden run_block_int8(std::size_t block, const Hidden& hidden) override {
+    return run_block(block, hidden);
+  }
   at::Tensor probe(std::size_t block, const Hidden& /*hidden*/) override {
     return level(levels_.inputs, block);
   }

@@ -150,7 +150,9 @@ std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
   }
   CacheNeeds needs{.sites = trace.sites,
                    .rebuild = Rebuild::from_name(trace.rebuild, origin.at("rebuild")),
-                   .signal = {}};
+                   .signal = {},
+                   .keeps_partial = trace.keeps_partial,
+                   .int8 = uses_int8(trace)};
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     const Origin at = evaluation_origin(origin, i);
     check_step(trace.evaluations[i], evaluations[i], shape, at);

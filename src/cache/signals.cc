@@ -90,6 +90,30 @@ std::optional<double> DistanceQueue::motion(const RelativeL1Batch& batch) const 
   return sum / static_cast<double>(motion_.size());
 }
 
+void DistanceQueue::align(const Hidden& output, const Hidden& input, RelativeL1Batch& batch) {
+  at::Tensor dot, squares_out, squares_in;
+  const auto add = [](at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+    const at::Tensor part = (a * b).sum(at::kDouble);
+    sum = sum.defined() ? sum + part : part;
+  };
+  for (std::size_t stream = 0; stream < output.size(); ++stream) {
+    const at::Tensor out = output[stream].to(at::kFloat);
+    const at::Tensor in = input[stream].to(at::kFloat);
+    add(dot, out, in);
+    add(squares_out, out, out);
+    add(squares_in, in, in);
+  }
+  alignment_.emplace_back(batch.add_sums(dot, (squares_out * squares_in).sqrt()));
+}
+
+std::vector<double> DistanceQueue::alignment(const RelativeL1Batch& batch) const {
+  std::vector<double> result;
+  for (const std::optional<std::size_t> row : alignment_) {
+    result.push_back(row ? batch.sums(*row).distance() : std::numeric_limits<double>::quiet_NaN());
+  }
+  return result;
+}
+
 void DistanceQueue::skip() { rows_.emplace_back(); }
 
 std::vector<double> DistanceQueue::distances(const RelativeL1Batch& batch) const {

@@ -38,6 +38,12 @@ class DistanceQueue {
   // Compares the frames of `now` [1,N,D], N = frames · tokens of a frame, with their neighbours;
   // does nothing for one frame.
   void compare_frames(const at::Tensor& now, std::int64_t frames, RelativeL1Batch& batch);
+  // The angle between a block's output and its input.
+  void align(const Hidden& output, const Hidden& input, RelativeL1Batch& batch);
+  // A block that was not computed.
+  void skip_align() { alignment_.emplace_back(); }
+  // BranchObservation::alignment.
+  [[nodiscard]] std::vector<double> alignment(const RelativeL1Batch& batch) const;
   // A block that was not computed, or has no computed predecessor.
   void skip();
   // One per compare() and skip(), NaN for the latter; empty when nothing was compared. `batch`:
@@ -51,6 +57,7 @@ class DistanceQueue {
  private:
   SignalMetric metric_;
   std::vector<std::vector<std::size_t>> rows_;  // of the batch, one per stream; none for skip()
+  std::vector<std::optional<std::size_t>> alignment_;  // rows: dot product over product of norms
   std::vector<std::pair<std::size_t, std::size_t>> motion_;  // rows: forward, and backward
   std::int64_t gap_ = 0;
 };

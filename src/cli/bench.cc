@@ -117,6 +117,7 @@ void run_bench(const BenchOptions& options, const TalkOptions& talk) {
     setup.arms.push_back(arm_from_text(request, manifest, text));
   if (!options.arms.empty()) add_arms_file(request, manifest, options.arms, setup);
   check_one_model(setup);
+  for (const BenchArm& arm : setup.arms) plan.model.int8_variant |= arm.plan.model.int8_variant;
   setup.warmup = options.warmup;
   setup.repeat = options.repeat;
   setup.rows = options.rows;

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "run/attention_choice.h"
+#include "run/cache_setup.h"
 #include "run/generate.h"
 #include "run/prompt_file.h"
 #include "run/report_page.h"
@@ -67,7 +68,10 @@ void run_tune(const TuneOptions& options, const TalkOptions& talk) {
     setup.axes.push_back(parse_tune_axis(text, policy));
   }
   if (setup.axes.empty()) setup.axes = default_tune_axes(policy);
-  (void)tune_candidates(setup.axes, setup.base.clip.cache);  // a bad value is known before loading
+  // A bad value is known before loading.
+  for (const TuneCandidate& candidate : tune_candidates(setup.axes, setup.base.clip.cache)) {
+    setup.base.model.int8_variant |= wants_int8(candidate.cache);
+  }
   split_clips(options, prompts, parse_seeds(options.seeds, "--seeds"), setup);
   setup.target.speedup = options.speedup;
   if (options.min_psnr) setup.target.quality["psnr"] = *options.min_psnr;

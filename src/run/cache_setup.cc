@@ -54,6 +54,14 @@ std::string shift_text(const Json& scheduler) {
   return "1";
 }
 
+CacheTrace read_trace(const std::filesystem::path& report) {
+  const Json record = read_run_record(report).whole;
+  if (!record.contains("cache")) {
+    reject(Origin::file(report.string()), "holds no decisions of a cache");
+  }
+  return trace_from_json(record.at("cache"), Origin::file(report.string() + ": cache"));
+}
+
 std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayout& layout,
                                          RunIdentity identity, std::int64_t steps) {
   RunShape shape{steps, {}, {}, std::move(identity)};
@@ -63,18 +71,20 @@ std::unique_ptr<CachePolicy> make_policy(const CachePlan& plan, const CacheLayou
     for (const BlockInfo& block : expert.blocks) stages.push_back(block.stages);
   }
   if (plan.replay) {
-    const Origin origin = Origin::file(plan.replay->string());
-    const Json record = read_run_record(*plan.replay).whole;
-    if (!record.contains("cache")) reject(origin, "holds no decisions of a cache");
-    const Origin cache = Origin::file(plan.replay->string() + ": cache");
-    return make_replay(trace_from_json(record.at("cache"), cache), origin, layout.evaluations,
-                       shape);
+    return make_replay(read_trace(*plan.replay), Origin::file(plan.replay->string()),
+                       layout.evaluations, shape);
   }
   const Origin origin = Origin::flag("--cache " + plan.policy);
   return find_cache_policy(plan.policy, origin).make(plan.params, origin, shape);
 }
 
 }  // namespace
+
+bool wants_int8(const CachePlan& plan) {
+  if (plan.replay) return uses_int8(read_trace(*plan.replay));
+  const CachePolicyInfo& info = find_cache_policy(plan.policy, Origin::flag("--cache"));
+  return info.uses_int8 != nullptr && info.uses_int8(plan.params);
+}
 
 LatentShape plan_latent_shape(const Plan& plan, const Manifest& manifest) {
   return latent_shape(
@@ -136,6 +146,7 @@ CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest, const Sc
       make_policy(cache, setup.layout, calibration_identity(plan, manifest), plan.clip.steps);
   setup.guards = {cache.warmup, cache.cooldown, cache.start, cache.end, cache.max_consecutive};
   setup.budget_bytes = cache.budget_bytes;
+  setup.shadow = cache.shadow;
   return setup;
 }
 

@@ -23,6 +23,9 @@ namespace bw {
                                        const Schedule& schedule);
 // What a calibrated table is tied to: model, sampler, steps, shift, guidance and size of the run.
 [[nodiscard]] RunIdentity calibration_identity(const Plan& plan, const Manifest& manifest);
+// Whether the cache computes some blocks in int8. Reads the report of a replay.
+[[nodiscard]] bool wants_int8(const CachePlan& plan);
+
 [[nodiscard]] CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest,
                                           const Schedule& schedule);
 

@@ -29,7 +29,7 @@ at::Tensor start_noise(const Plan& plan, const LatentShape& shape) {
 }
 
 const char* what_was_done(const StepDecision& decision) {
-  if (!decision.run_branches) return "reused";
+  if (decision.reuses_guided) return "reused";
   for (const BranchDecision& branch : decision.branches) {
     if (branch.plan.reuse != Site::kNone) return "reused";
   }
@@ -53,6 +53,7 @@ LoadOptions prepare_load(const ModelPlan& plan, const Manifest& manifest) {
   options.dtype = find_dtype(manifest, plan.dtype, Origin::flag("--dtype"));
   options.rewrite = plan.rewrite;
   options.int8 = plan.quantize == "int8";
+  options.int8_variant = plan.int8_variant;
   options.device = device_of(plan);
   return options;
 }

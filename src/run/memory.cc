@@ -84,6 +84,7 @@ WeightBytes count_weights(const Plan& plan, const Manifest& manifest) {
   options.dtype = find_dtype(manifest, plan.model.dtype, Origin::flag("--dtype"));
   options.rewrite = plan.model.rewrite;
   options.int8 = plan.model.quantize == "int8";
+  options.int8_variant = plan.model.int8_variant;
   options.device = device_of(plan.model);
   options.count_only = true;
   options.with_text_encoder = !plan.clip.prompt_embeds;

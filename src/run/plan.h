@@ -21,6 +21,7 @@ struct ModelPlan {
   bool deterministic = false;
   int threads = 1;
   std::string quantize = "none";  // "none" | "int8"
+  bool int8_variant = false;      // the cache computes some blocks in int8
   bool rewrite = true;            // fused operators and packed weights (torchscript/rewrite.h)
   // "rule" or a form of kernels/attention.h; "auto" until settle_attention() of attention_choice.h.
   std::string attention = "rule";
@@ -47,6 +48,7 @@ struct CachePlan {
   std::int64_t max_consecutive = 0;  // 0: no limit
   std::optional<std::uint64_t> budget_bytes;
   std::optional<std::filesystem::path> replay;
+  bool shadow = false;  // CacheSetup::shadow
   bool fail_if_inert = false;
 };
 

@@ -16,6 +16,7 @@ std::string why_not(const OptionInfo& option) {
   if (key == "seed") return "belongs into \"seeds\" of the case";
   if (key == "cache" || key == "cache_threshold") return "belongs into \"cache\" of the case";
   if (key == "fail_if_inert") return "always applies here; leave it out";
+  if (key == "cache_shadow") return "would compute what is reused; leave it out";
   if (key == "cache_replay") return "would repeat old decisions; leave it out";
   if (key == "prompt_embeds" || key == "noise") {
     return "a reference does not hold what this file does; leave it out";

@@ -32,14 +32,15 @@ Json timings_to_json(const Timings& timings) {
 
 char block_mark(const BranchPlan& done, std::size_t block) {
   if (done.reuse == Site::kBlock || done.reuse == Site::kMiddle)
-    return done.blocks[block] ? '.' : '#';
+    return leaves_out(done, block) ? '.' : is_int8(done, block) ? '~' : '#';
   if (done.reuse != Site::kStage) return done.reuse == Site::kNone ? '#' : '.';
   if (is_all_reused(done.stages[block])) return '.';
   const std::vector<bool>& stages = done.stages[block];
   return std::find(stages.begin(), stages.end(), true) == stages.end() ? '#' : '+';
 }
 
-// One character per block and step: '#' computed, '+' some of its stages reused, '.' reused.
+// One character per block and step: '#' computed, '~' in int8, '+' some of its stages reused, '.'
+// reused.
 std::string step_map(const EvaluationRecord& evaluation) {
   if (evaluation.guided_reused || evaluation.branches.empty())
     return std::string(evaluation.num_blocks, '.');
@@ -77,7 +78,9 @@ Json report_to_json(const Report& report) {
 }
 
 Json metadata_to_json(const Report& report) {
-  Json cache = to_json(report.cache);
+  CacheReport done = report.cache;
+  without_errors(done);  // a shadow run gives the same file
+  Json cache = to_json(done);
   cache.erase("totals");  // holds timings, which differ from run to run
   return {{"format_version", kFormatVersion},
           {"kind", "bwcache-gen video"},
@@ -92,9 +95,10 @@ std::string cache_summary(const Report& report) {
   const CacheReport& cache = report.cache;
   std::array<char, 256> line{};
   const std::int64_t stages_reused = cache.totals.stages_reused;
-  std::string text = stages_reused > 0
-                         ? "step  blocks (# computed, + in part, . reused)  indicator\n"
-                         : "step  blocks (# computed, . reused)  indicator\n";
+  std::string text = "step  blocks (# computed";
+  if (stages_reused > 0) text += ", + in part";
+  if (cache.totals.blocks_int8 > 0) text += ", ~ in int8";
+  text += ", . reused)  indicator\n";
   for (const EvaluationRecord& evaluation : cache.evaluations) {
     const auto mean = evaluation.branches.empty()
                           ? std::nullopt
@@ -112,6 +116,15 @@ std::string cache_summary(const Report& report) {
                 1e3 * totals.indicator_seconds);
   text += line.data();
   if (stages_reused > 0) text += std::to_string(stages_reused) + " stages of blocks reused\n";
+  if (cache.totals.blocks_int8 > 0) {
+    text += std::to_string(cache.totals.blocks_int8) + " of the blocks computed in int8\n";
+  }
+  if (const auto& shadow = cache.shadow) {
+    std::snprintf(line.data(), line.size(),
+                  "%ld reused values are off by %.4f in the mean, %.4f at most (relative L1)\n",
+                  static_cast<long>(shadow->values), shadow->mean, shadow->worst);
+    text += line.data();
+  }
   if (const auto median = cache.indicator_quantile(0.5)) {
     std::snprintf(
         line.data(), line.size(), "indicator: min %.4f, median %.4f, max %.4f%s\n",

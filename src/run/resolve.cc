@@ -69,6 +69,18 @@ std::string resolve_attention(const Request& request, const ModelPlan& model, at
   return asked;
 }
 
+// what: what to leave out.
+void check_int8(const ModelPlan& model, const Origin& origin, const std::string& what) {
+  if (!has_int8_products()) {
+    reject(origin,
+           "needs a processor with AVX-512 VNNI, which this one is not; leave " + what + " out");
+  }
+  if (!model.rewrite) reject(origin, "needs the fused operators; leave --no-rewrite out");
+  if (model.device != "cpu") {
+    reject(origin, "runs on the CPU alone; leave " + what + " out with --device " + model.device);
+  }
+}
+
 ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker& pick) {
   ModelPlan model;
   model.bundle = manifest.directory;
@@ -81,17 +93,7 @@ ModelPlan resolve_model(const Request& request, const Manifest& manifest, Picker
   model.threads = static_cast<int>(pick.integer("threads", cores, "default"));
   model.rewrite = !request.flag("no_rewrite");
   model.quantize = pick.text("quantize", "none", "default");
-  if (model.quantize != "none" && !has_int8_products()) {
-    reject(request.origin("quantize"),
-           "needs a processor with AVX-512 VNNI, which this one is not; leave it out");
-  }
-  if (model.quantize != "none" && !model.rewrite) {
-    reject(request.origin("quantize"), "needs the fused operators; leave --no-rewrite out");
-  }
-  if (model.quantize != "none" && model.device != "cpu") {
-    reject(request.origin("quantize"),
-           "runs on the CPU alone; leave it out with --device " + model.device);
-  }
+  if (model.quantize != "none") check_int8(model, request.origin("quantize"), "it");
   model.attention = resolve_attention(request, model, dtype, pick);
   return model;
 }
@@ -277,6 +279,11 @@ Plan resolve(const Request& request, const Manifest& manifest) {
   plan.clip.seed = resolve_seed(pick);
   plan.clip.noise = request.path("noise");
   plan.clip.cache = resolve_cache(request, manifest);
+  plan.model.int8_variant = wants_int8(plan.clip.cache);
+  if (plan.model.int8_variant) {
+    check_int8(plan.model, Origin::flag("--cache " + plan.clip.cache.policy + ", blocks in int8"),
+               "int8_below");
+  }
   plan.sources["cache"] = request.has("cache")             ? request.origin("cache").name
                           : request.has("cache_threshold") ? request.origin("cache_threshold").name
                           : request.has("cache_replay")    ? request.origin("cache_replay").name

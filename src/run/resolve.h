@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "bundle/manifest.h"
 #include "run/plan.h"
@@ -23,6 +25,9 @@ namespace bw {
 
 // The cache's part of resolve().
 [[nodiscard]] CachePlan resolve_cache(const Request& request, const Manifest& manifest);
+
+// What the `cache` of a config may hold beside the parameters of its policy.
+[[nodiscard]] std::vector<std::string> reserved_cache_names();
 
 // What a finished plan still needs from the outside: output writable, codec present, input files
 // readable, memory of the cache within its budget, its device. Opens that device; loads no weights.

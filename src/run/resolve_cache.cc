@@ -28,6 +28,7 @@ constexpr GuardKey kGuardKeys[] = {{"start", "cache_start"},
                                    {"max_consecutive", "cache_max_consecutive"},
                                    {"budget", "cache_budget"},
                                    {"replay", "cache_replay"},
+                                   {"shadow", "cache_shadow"},
                                    {"fail_if_inert", "fail_if_inert"}};
 
 bool is_policy(const std::string& name) {
@@ -125,6 +126,7 @@ void fill_guards(const Request& guards, CachePlan& plan) {
   if (const auto* budget = guards.find("cache_budget"))
     plan.budget_bytes = budget->value.get<std::uint64_t>();
   plan.replay = guards.path("cache_replay");
+  plan.shadow = guards.flag("cache_shadow");
   plan.fail_if_inert = guards.flag("fail_if_inert");
   if (plan.start > plan.end) reject(guards.origin("cache_start"), "must not be after --cache-end");
 }
@@ -162,10 +164,17 @@ void fill_policy(const Request& request, CacheAsk& ask, CachePlan& plan) {
 
 }  // namespace
 
+std::vector<std::string> reserved_cache_names() {
+  std::vector<std::string> names = {"policy", "preset", "model_preset"};
+  for (const GuardKey& guard : kGuardKeys) names.emplace_back(guard.name);
+  return names;
+}
+
 CachePlan resolve_cache(const Request& request, const Manifest& manifest) {
   CacheAsk ask = find_ask(request, manifest);
   CachePlan plan;
-  fill_guards(guard_request(request, ask), plan);
+  const Request guards = guard_request(request, ask);
+  fill_guards(guards, plan);
   if (plan.replay) {
     for (const char* key : {"cache", "cache_threshold"}) {
       if (request.has(key) && !request.find(key)->value.is_object()) {
@@ -177,10 +186,15 @@ CachePlan resolve_cache(const Request& request, const Manifest& manifest) {
     replay.policy = "replay";
     replay.replay = plan.replay;
     replay.budget_bytes = plan.budget_bytes;
+    replay.shadow = plan.shadow;
     replay.fail_if_inert = plan.fail_if_inert;
     return replay;
   }
   fill_policy(request, ask, plan);
+  if (plan.shadow && plan.policy == "none") {
+    reject(guards.origin("cache_shadow"),
+           "has nothing to measure without a cache; choose one, such as --cache bwcache");
+  }
   return plan;
 }
 

@@ -35,7 +35,7 @@ std::vector<MapCell> cells_of(const BranchPlan& done, std::size_t num_blocks) {
   const bool all = leaves_out_stack(done.reuse);
   std::vector<MapCell> cells(num_blocks, MapCell{all, {}});
   for (std::size_t block = 0; block < done.blocks.size(); ++block)
-    cells[block].reused = done.blocks[block];
+    cells[block].reused = leaves_out(done, block);
   for (std::size_t block = 0; block < done.stages.size(); ++block) {
     const std::vector<bool>& stages = done.stages[block];
     cells[block].reused = is_all_reused(stages);

@@ -54,7 +54,9 @@ std::string decisions_of(const CacheReport& report) {
     text += evaluation.guided_reused ? "g" : "";
     for (const BranchRecord& branch : evaluation.branches) {
       text += site_name(branch.done.reuse);
-      for (const bool reused : branch.done.blocks) text += reused ? 'r' : 'c';
+      for (std::size_t block = 0; block < branch.done.blocks.size(); ++block) {
+        text += leaves_out(branch.done, block) ? 'r' : is_int8(branch.done, block) ? 'q' : 'c';
+      }
       for (const auto& stages : branch.done.stages) {
         for (const bool reused : stages) text += reused ? 'r' : 'c';
       }

@@ -54,6 +54,7 @@ inline void expect_references_computed(const CacheReport& report) {
     bool all_computed = !evaluation.guided_reused;
     for (const BranchRecord& branch : evaluation.branches) {
       const bool whole = leaves_out_stack(branch.done.reuse);
+      const BranchPlan& done = branch.done;
       all_computed = all_computed && branch.done.reuse == Site::kNone;
       for (std::size_t block = 0; block < evaluation.num_blocks; ++block) {
         const Segment segment{at.expert, at.part, branch.branch, block, kWhole};
@@ -71,7 +72,7 @@ inline void expect_references_computed(const CacheReport& report) {
             whole || ((branch.done.reuse == Site::kBlock || branch.done.reuse == Site::kMiddle) &&
                       branch.done.blocks[block]);
         EXPECT_TRUE(!reused || was_computed) << "block " << block;
-        if (!reused) computed.insert(segment);
+        if (!reused && !is_set(done.skipped, block)) computed.insert(segment);
       }
     }
     if (!at.guided) {
@@ -164,6 +165,41 @@ inline void expect_batched_agrees(const CacheSubject& subject, const RunResult& 
   EXPECT_LE(error, tolerance);
 }
 
+// Values that an evaluation's record of a branch says were reused.
+inline std::size_t reused_values(const BranchPlan& done) {
+  if (done.reuse == Site::kNone) return 0;
+  const auto reused = [](const std::vector<bool>& flags) {
+    return static_cast<std::size_t>(std::count(flags.begin(), flags.end(), true));
+  };
+  if (done.reuse == Site::kBlock) return static_cast<std::size_t>(left_out_blocks(done));
+  if (done.reuse != Site::kStage) return 1;
+  std::size_t count = 0;
+  for (const std::vector<bool>& stages : done.stages) count += reused(stages);
+  return count;
+}
+
+// CacheSetup::shadow: the same run, with an error for each reused value.
+inline void expect_shadow_only_measures(const CacheSubject& subject, const CachePolicyInfo& policy,
+                                        const Json& params, const RunResult& run) {
+  RunResult shadowed =
+      run_subject(subject, make_policy_for(subject, policy, params), {.shadow = true});
+  EXPECT_TRUE(at::equal(shadowed.latents, run.latents)) << "a shadow run differs";
+  EXPECT_EQ(shadowed.report.totals.peak_bytes, run.report.totals.peak_bytes);
+  std::int64_t values = 0;
+  for (const EvaluationRecord& evaluation : shadowed.report.evaluations) {
+    EXPECT_EQ(evaluation.guided_error.has_value(), evaluation.guided_reused);
+    values += evaluation.guided_reused ? 1 : 0;
+    for (const BranchRecord& branch : evaluation.branches) {
+      EXPECT_EQ(branch.errors.size(), reused_values(branch.done)) << evaluation.context.index;
+      values += static_cast<std::int64_t>(branch.errors.size());
+    }
+  }
+  ASSERT_TRUE(shadowed.report.shadow.has_value());
+  EXPECT_EQ(shadowed.report.shadow->values, values);
+  without_errors(shadowed.report);
+  EXPECT_TRUE(same_decisions(shadowed.report, run.report)) << "a shadow run decides differently";
+}
+
 struct ConformanceOptions {
   double batched_tolerance = 1e-5;  // max|a−b| / max|b|
   // Of variants that reuse at the same sites, rebuild and measure alike, the first alone: for
@@ -207,16 +243,17 @@ inline bool check_cache_params(const CacheSubject& subject, const CachePolicyInf
   EXPECT_TRUE(at::equal(replayed.latents, run.latents)) << "the replay differs";
   EXPECT_EQ(decisions(replayed.report), decisions(run.report));
   expect_no_leak(subject, run);
+  expect_shadow_only_measures(subject, policy, params, run);
   expect_batched_agrees(subject, run, options.batched_tolerance);
   return !run.report.inert();
 }
 
-// False where the model lacks the stages that the policy needs, which it must say when it is made.
+// False where the model lacks blocks in int8, which is known before a policy is made, or the stages
+// that the policy needs, which it must say when it is made.
 inline bool supports(const CacheSubject& subject, const CachePolicyInfo& policy,
                      const Json& params) {
   try {
-    (void)make_policy_for(subject, policy, params);
-    return true;
+    return subject.has_int8 || !make_policy_for(subject, policy, params)->needs().int8;
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("has no stage"), std::string::npos) << error.what();
     return false;

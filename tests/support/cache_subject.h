@@ -26,7 +26,8 @@ struct CacheSubject {
   // Some stage returns fewer outputs than there are streams, so that its bytes are less than
   // declared.
   bool has_partial_stages = false;
-  at::Tensor noise;  // [1,C,F,H,W] f32
+  bool has_int8 = true;  // Pass::run_block_int8 may be called
+  at::Tensor noise;      // [1,C,F,H,W] f32
   // A Pass with one row per branch. `other_uncond` stands for another negative prompt.
   std::function<std::unique_ptr<Pass>(std::span<const Branch> branches,
                                       const EvaluationContext& context, const at::Tensor& latent,
@@ -120,6 +121,7 @@ struct RunOptions {
   bool other_uncond = false;
   bool fixed_inputs = false;  // the model input does not follow the predictions
   FeatureRecorder* recorder = nullptr;
+  bool shadow = false;
 };
 
 struct RunResult {
@@ -155,8 +157,8 @@ inline at::Tensor run_branches(CacheController& cache, const CacheSubject& subje
 // Every evaluation is an explicit Euler step to the next sigma.
 inline RunResult run_subject(const CacheSubject& subject, std::unique_ptr<CachePolicy> policy,
                              const RunOptions& options = {}) {
-  CacheController cache(
-      {std::move(policy), options.guards, options.budget_bytes, subject.layout, options.recorder});
+  CacheController cache({std::move(policy), options.guards, options.budget_bytes, subject.layout,
+                         options.recorder, options.shadow});
   const std::vector<EvaluationContext>& evaluations = subject.layout.evaluations;
   RunResult result;
   at::Tensor x = subject.noise;

@@ -15,43 +15,18 @@
 // Published code. It probes temporal attention; here the first temporal attention of the block, or
 // its first stage where there is none. The conditional branch decides for both.
 #include <cmath>
-#include <cstdlib>
-#include <sstream>
 
 #include "cache/amounts.h"
+#include "cache/policies/codebook.h"
 #include "cache/policies/policy_factory.h"
 #include "cache/policies/residual_stage.h"
 
 namespace bw {
 namespace {
 
-constexpr std::string_view kCodebookForm = "changes and rates, ascending: 0.08:6;0.16:5;1:1";
 constexpr double kMotionScale = 0.385;
 constexpr double kMotionPower = 8;
 constexpr double kMotionGradient = 10;
-
-struct CodebookEntry {
-  double below = 0;
-  std::int64_t rate = 1;
-};
-
-std::vector<CodebookEntry> parse_codebook(const std::string& text, const Origin& origin) {
-  std::vector<CodebookEntry> entries;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, ';');) {
-    char* end = nullptr;
-    const double below = std::strtod(part.c_str(), &end);
-    char* last = end;
-    const long rate = *end == ':' ? std::strtol(end + 1, &last, 10) : 0;
-    const bool ascends = entries.empty() || below > entries.back().below;
-    if (end == part.c_str() || last == end || *last != '\0' || rate < 1 || !ascends) {
-      reject(origin, "must be " + std::string(kCodebookForm) + ", got '" + part + "'");
-    }
-    entries.push_back({below, rate});
-  }
-  if (entries.empty()) reject(origin, "must be " + std::string(kCodebookForm));
-  return entries;
-}
 
 struct AdacacheParams final : Params {
   std::string codebook = "0.08:6;0.16:5;0.24:4;0.32:3;0.40:2;1:1";
@@ -117,7 +92,7 @@ class AdacachePolicy final : public CachePolicy {
     if (!cond.distances.empty()) {
       const double change = cond.distances.front() / static_cast<double>(rate_);
       const double factor = motion_factor(context, cond.motion);
-      rate_ = lookup(change * factor);
+      rate_ = rate_below(codebook_, change * factor);
     }
     if (cond.motion) motion_ = std::pow(*cond.motion / kMotionScale, kMotionPower);
     next_ = context.step + rate_;
@@ -133,14 +108,6 @@ class AdacachePolicy final : public CachePolicy {
     const double now = std::pow(*motion / kMotionScale, kMotionPower);
     const double gradient = kMotionGradient * (now - *motion_) / static_cast<double>(rate_);
     return now + std::abs(gradient);
-  }
-
-  // NaN is below nothing.
-  std::int64_t lookup(double change) const {
-    for (const CodebookEntry& entry : codebook_) {
-      if (change < entry.below) return entry.rate;
-    }
-    return std::isnan(change) ? 1 : codebook_.back().rate;
   }
 
   AdacacheParams params_;

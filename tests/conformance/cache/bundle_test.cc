@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/simd.h"
 #include "support/cache_conformance.h"
 #include "torchscript/safetensors.h"
 
@@ -32,6 +33,9 @@ void PrintTo(const BundleRun& run, std::ostream* out) {
        << (run.rewrite ? "" : " as it is") << (run.int8 ? " int8" : "");
 }
 
+// Whether single blocks can run in int8.
+bool has_int8(const BundleRun& run) { return run.rewrite && has_int8_products(); }
+
 // The texts of one clip and what depends on them and on the time alone.
 class Clip {
  public:
@@ -40,6 +44,7 @@ class Clip {
                              {.dtype = run.dtype,
                               .rewrite = run.rewrite,
                               .int8 = run.int8,
+                              .int8_variant = has_int8(run),
                               .with_text_encoder = false})),
         noise_(golden.tensors.at("noise")) {
     const at::Tensor& cond = golden.tensors.at("cond");
@@ -114,6 +119,7 @@ CacheSubject make_bundle_subject(const BundleRun& run) {
   subject.name = std::string(run.bundle) + " " + run.options.name;
   subject.layout = layout_of(*clip, run);
   subject.noise = clip->noise();
+  subject.has_int8 = has_int8(run);
   subject.has_partial_stages = clip->manifest().streams.size() > 1;
   subject.begin = [clip](std::span<const Branch> branches, const EvaluationContext& context,
                          const at::Tensor& latent, bool other_uncond) {

@@ -108,6 +108,37 @@ TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
   EXPECT_GE(examples, 1);
 }
 
+// A model with its blocks in both forms has the blocks of the model in int8 and those of the other.
+TEST(DenoiserInt8Variant, Blocks_AreThoseOfTheModelInInt8) {
+  const std::filesystem::path path =
+      std::filesystem::path(BW_SOURCE_DIR) / "tests/data/bundles/tiny-wan";
+  const c10::InferenceMode guard;
+  const Tensors golden = read_safetensors(path / "golden" / "denoiser.safetensors").tensors;
+  const Place at{golden, "0.", 0};
+  const auto load = [&](LoadOptions options) { return Bundle::load(Bundle::open(path), options); };
+  const auto begin = [&](const Bundle& bundle) {
+    const at::Tensor latent = at.row_of("latent");
+    const LatentShape shape{latent.size(1), latent.size(2), latent.size(3), latent.size(4)};
+    return bundle.denoiser().begin(
+        bundle.denoiser().conditions(at.row_of("text"), shape), latent,
+        bundle.denoiser().modulation({.timestep = 500, .guidance = {}}, 1));
+  };
+  const auto plain = load({}), quantised = load({.int8 = true}),
+             both = load({.int8_variant = true});
+  const auto in_full = begin(*plain), in_int8 = begin(*quantised), mixed = begin(*both);
+  Hidden hidden = in_full->embed();
+  for (std::size_t block = 0; block < in_full->blocks().size(); ++block) {
+    const Hidden exact = in_full->run_block(block, hidden);
+    const Hidden coarse = in_int8->run_block(block, hidden);
+    for (std::size_t stream = 0; stream < exact.size(); ++stream) {
+      EXPECT_TRUE(at::equal(mixed->run_block(block, hidden)[stream], exact[stream])) << block;
+      EXPECT_TRUE(at::equal(mixed->run_block_int8(block, hidden)[stream], coarse[stream])) << block;
+      EXPECT_FALSE(at::equal(exact[stream], coarse[stream])) << block;
+    }
+    hidden = exact;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Bundles, DenoiserGolden,
                          ::testing::Combine(::testing::Values("tests/data/bundles/tiny-wan",
                                                               "tests/data/bundles/synthetic",

@@ -75,7 +75,7 @@ TEST_P(DenoiserTest, StagedWalk_EqualsForwardBitForBit) {
     const BlockEntry& entry = manifest.experts[expert].blocks[i];
     BlockKind uncut = manifest.kinds.at(entry.kind);
     uncut.attention.clear();  // the attention of the traced code itself
-    const Block plain(uncut, entry, code);
+    const Block plain(uncut, entry, code, /*int8=*/false);
     const BlockInputs inputs{.modulation = to_tuple(evaluation.modulation.blocks),
                              .context = to_tuple(evaluation.context.blocks[expert][i])};
     const Hidden whole = plain.run(hidden, inputs);

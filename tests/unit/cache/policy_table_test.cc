@@ -31,18 +31,6 @@ TEST(PolicyTable_Preset, UnknownName_NamesTheNearestOrThatThereAreNone) {
               ::testing::ThrowsMessage<UsageError>(::testing::HasSubstr("which has none")));
 }
 
-// In a config's `cache` they stand side by side, so a parameter of such a name could never be set.
-TEST(PolicyTable_Rows, NoParameter_HasTheNameOfAGuard) {
-  const std::set<std::string_view> taken = {"policy", "preset",       "start",           "end",
-                                            "warmup", "cooldown",     "max_consecutive", "budget",
-                                            "replay", "fail_if_inert"};
-  for (const CachePolicyInfo& policy : cache_policies()) {
-    for (const ParamInfo& param : policy.params) {
-      EXPECT_FALSE(taken.contains(param.name)) << policy.name << ": " << param.name;
-    }
-  }
-}
-
 TEST(PolicyTable_Rows, EveryPolicy_IsDescribedAndResolves) {
   std::set<std::string_view> names;
   for (const CachePolicyInfo& policy : cache_policies()) {

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "cache/policy_table.h"
 #include "run/options.h"
 
 namespace bw {
@@ -127,6 +130,16 @@ TEST(Resolve, BadValues_AreNamed) {
   };
   for (const BadCase& bad : cases)
     EXPECT_THAT(message_of(bad.config), HasSubstr(bad.message)) << bad.config;
+}
+
+// In a config's `cache` they stand side by side, so a parameter of such a name could never be set.
+TEST(ReservedCacheNames, NoParameterOfAPolicy_HasOne) {
+  const std::vector<std::string> taken = reserved_cache_names();
+  for (const CachePolicyInfo& policy : cache_policies()) {
+    for (const ParamInfo& param : policy.params) {
+      EXPECT_EQ(std::ranges::count(taken, param.name), 0) << policy.name << ": " << param.name;
+    }
+  }
 }
 
 TEST(Options, EveryKey_IsFoundAndHasADocumentedFlag) {
