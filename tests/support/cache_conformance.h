@@ -153,7 +153,8 @@ inline void expect_no_leak(const CacheSubject& subject, const RunResult& run) {
   }
 }
 
-// fp32 rounding of a batch of two against two batches of one.
+// fp32 rounding of a batch of two against two batches of one; in int8 a last bit may move an
+// activation by a step of 1/127.
 inline void expect_batched_agrees(const CacheSubject& subject, const RunResult& run,
                                   double tolerance) {
   if (subject.layout.batched || !branches_agree(run.report)) return;
@@ -162,7 +163,9 @@ inline void expect_batched_agrees(const CacheSubject& subject, const RunResult& 
   const RunResult other = run_subject(batched, replay_of(run.report, batched));
   const double scale = run.latents.abs().max().item<double>();
   const double error = (run.latents - other.latents).abs().max().item<double>() / scale;
-  EXPECT_LE(error, tolerance);
+  constexpr double kInt8Tolerance = 2e-2;
+  EXPECT_LE(error,
+            run.report.totals.blocks_int8 > 0 ? std::max(tolerance, kInt8Tolerance) : tolerance);
 }
 
 // Values that an evaluation's record of a branch says were reused.
@@ -253,7 +256,8 @@ inline bool check_cache_params(const CacheSubject& subject, const CachePolicyInf
 inline bool supports(const CacheSubject& subject, const CachePolicyInfo& policy,
                      const Json& params) {
   try {
-    return subject.has_int8 || !make_policy_for(subject, policy, params)->needs().int8;
+    const bool wants_int8 = make_policy_for(subject, policy, params)->needs().int8;
+    return subject.has_int8 || !wants_int8;
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("has no stage"), std::string::npos) << error.what();
     return false;
