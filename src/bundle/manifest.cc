@@ -150,6 +150,13 @@ ClipSize clip_size(const Manifest& manifest, const LatentShape& shape) {
           .num_frames = shape.frames * latent.temporal_stride - latent.leading_frames};
 }
 
+std::string weights_hash(const Manifest& manifest) {
+  if (manifest.weights.size() == 1) return manifest.weights.front().sha256;
+  std::string lines;
+  for (const HashedFile& file : manifest.weights) lines += file.sha256 + '\n';
+  return sha256(lines);
+}
+
 std::size_t expert_at(std::span<const Expert> experts, double timestep) {
   const auto holds = [timestep](const Expert& e) { return e.from >= timestep && timestep >= e.to; };
   const auto found = std::ranges::find_if(experts, holds);

@@ -173,6 +173,10 @@ struct Manifest {
 // Size of the clip that latents of this shape decode to.
 [[nodiscard]] ClipSize clip_size(const Manifest& manifest, const LatentShape& shape);
 
+// What names a bundle's weights: the sha256 of their file; of several files, that of their
+// hexadecimal hashes, a line each (docs/bundle-format.md).
+[[nodiscard]] std::string weights_hash(const Manifest& manifest);
+
 // Which of the experts runs at a scheduler's time step: the first whose range holds it. Throws
 // InputError when none does.
 [[nodiscard]] std::size_t expert_at(std::span<const Expert> experts, double timestep);

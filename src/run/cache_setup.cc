@@ -133,9 +133,12 @@ RunIdentity calibration_identity(const Plan& plan, const Manifest& manifest) {
   size += std::to_string(clip.height);
   size += 'x';
   size += std::to_string(clip.num_frames);
-  return {{"model", manifest.hash.substr(0, kHashDigits)}, {"sampler", clip.sampler},
-          {"steps", std::to_string(clip.steps)},           {"shift", shift_text(clip.scheduler)},
-          {"guidance", guidance_text(clip.guidance)},      {"size", size}};
+  return {{"model", weights_hash(manifest).substr(0, kHashDigits)},
+          {"sampler", clip.sampler},
+          {"steps", std::to_string(clip.steps)},
+          {"shift", shift_text(clip.scheduler)},
+          {"guidance", guidance_text(clip.guidance)},
+          {"size", size}};
 }
 
 CacheSetup make_cache_setup(const Plan& plan, const Manifest& manifest, const Schedule& schedule) {

@@ -220,6 +220,16 @@ TEST(LatentShape_BadSize, NamesFlagValueAndNearest) {
   }
 }
 
+TEST(WeightsHash, OneFileOrSeveral_FollowsTheFormat) {
+  Manifest manifest;
+  manifest.weights = {{"a.safetensors", std::string(64, 'a')}};
+  EXPECT_EQ(weights_hash(manifest), std::string(64, 'a'));
+  manifest.weights.push_back({"b.safetensors", std::string(64, 'b')});
+  // hashlib.sha256(("a" * 64 + "\\n" + "b" * 64 + "\\n").encode())
+  EXPECT_EQ(weights_hash(manifest),
+            "913f9338fb6c17253f3a14816fc08d52522454bfc19a8c99538a197cfb23fb41");
+}
+
 TEST(FindDtype_Names, AreAcceptedOrRefusedWithTheKnown) {
   const Manifest manifest = read_manifest(bundle_path("tiny-wan"));
   const Origin flag = Origin::flag("--dtype");
