@@ -37,6 +37,9 @@ struct CacheController::Impl {
   // Site::kCfg: the unconditional prediction.
   [[nodiscard]] at::Tensor from_conditional();
   void keep_cfg_delta(const at::Tensor& uncond);
+  // Noise level at the end of the open step: of the next evaluation of its part; its own at the
+  // last.
+  [[nodiscard]] double next_sigma() const;
   at::Tensor guided(const at::Tensor& combined);
   void end();
   // Waits for what was measured; returns the seconds that took, which the indicator's clock has.
@@ -104,6 +107,9 @@ void CacheController::Impl::open(std::int64_t next, const at::Tensor& model_inpu
   conditional.reset();
   distances = {};
   signals.fill(DistanceQueue(needs.signal.metric));
+  if (setup.recorder != nullptr && setup.recorder->parts().latents) {
+    setup.recorder->record({Slot::kLatents, current.expert, current.part}, current, {latents});
+  }
   if (!needs.latents || !latents.defined() || current.part != 0) return;
   const Stopwatch watch;
   current.latents = latent_tracker.begin(current, latents, lifetimes, history);
@@ -221,6 +227,13 @@ void CacheController::Impl::keep_cfg_delta(const at::Tensor& uncond) {
   clocks.rebuild_seconds += watch.seconds();
 }
 
+double CacheController::Impl::next_sigma() const {
+  const std::vector<EvaluationContext>& evaluations = setup.layout.evaluations;
+  const auto next = std::find_if(evaluations.begin() + index + 1, evaluations.end(),
+                                 [&](const auto& other) { return other.part == current.part; });
+  return next == evaluations.end() ? current.sigma : next->sigma;
+}
+
 at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
   BW_CHECK(is_open && combined.defined() == decision.run_branches);
   distances.send();  // read in end(), when the scheduler's step has been handed over too
@@ -232,13 +245,17 @@ at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
   const auto is_computed = [&](Branch branch) {
     return !takes_part(branch) || observation.branches[index_of(branch)].done.reuse == Site::kNone;
   };
+  bool is_sample = rule.keeps_every_step();
   if (!decision.run_branches) {
-    const RebuildAt at{context().step, context().num_steps, decision.guided_weight};
-    prediction = rule.value(history.find(key), at, {}).front();
-  } else if (std::all_of(kBranches.begin(), kBranches.end(), is_computed) &&
-             lifetimes.readable_after(key, index)) {
+    const RebuildAt at{context().step, context().num_steps, decision.guided_weight, context().sigma,
+                       next_sigma()};
+    prediction = rule.value(history.find(key), at, {latents}).front();
+  } else {
+    is_sample = std::all_of(kBranches.begin(), kBranches.end(), is_computed);
+  }
+  if (is_sample && lifetimes.readable_after(key, index)) {
     history.make_room(key, rule.depth());
-    history.push(key, {context().step, {combined}});
+    history.push(key, {context().step, rule.keep({latents}, {prediction}), context().sigma});
   }
   clocks.rebuild_seconds += watch.seconds();
   return prediction;

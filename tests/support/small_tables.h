@@ -75,6 +75,14 @@ inline Json small_table(std::string_view policy, const RunShape& shape) {
     table.add("2", repeated(0.4, steps));
     return {{"weights", table.text()}};
   }
+  if (policy == "meancache") {
+    for (std::int64_t lag = 2; lag <= 8; ++lag) {
+      const std::string row = std::to_string(lag);
+      table.add(row, repeated(0.1 * static_cast<double>(lag - 1), steps - lag));
+      table.add(row + ".span", repeated(3, steps - lag));
+    }
+    return {{"errors", table.text()}};
+  }
   CalibratedTable losses;
   add_bac_rows(shape, table, losses);
   return {{"schedule", table.text()}, {"losses", losses.text()}};

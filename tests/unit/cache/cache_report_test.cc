@@ -140,6 +140,15 @@ TEST(Replay_Make, OtherRun_NamesTheFirstDifference) {
       (void)make_replay(trace, Origin::file("report.json"), same.layout.evaluations, {6, {5}}),
       InputError)
       << "another number of blocks";
+  CacheTrace other_rule = trace;
+  other_rule.rebuild = "mean_velocity:3";
+  EXPECT_THAT(
+      [&] {
+        (void)make_replay(other_rule, Origin::file("report.json: "), same.layout.evaluations,
+                          same.shape());
+      },
+      ::testing::ThrowsMessage<InputError>(::testing::HasSubstr(
+          "rebuild: 'mean_velocity:3' is for the site 'guided' alone")));
 }
 
 }  // namespace

@@ -188,6 +188,27 @@ TEST_F(CalibrationOf, Taocache_IsCosineTimesRatioOfTheDifferences) {
   EXPECT_EQ(param("weights"), "1:-;-;0.5;1/2:-;-;-;0.33333");
 }
 
+TEST_F(CalibrationOf, Meancache_FindsTheBestSpanOfEveryEdge) {
+  make("meancache:max_lag=3", 4);
+  EXPECT_TRUE(calibration_->recorder()->parts().latents);
+  const std::vector<double> v = {4, 8, 9, 1};
+  double z = 0;
+  for (std::size_t step = 0; step < v.size(); ++step) {
+    EvaluationContext context;
+    context.index = context.step = static_cast<std::int64_t>(step);
+    context.sigma = 1 - 0.25 * static_cast<double>(step);
+    const auto whole = [](double value) { return at::full({1, 1, 1, 1, 2}, value, at::kFloat); };
+    calibration_->recorder()->record({.slot = Slot::kLatents}, context, {whole(z)});
+    calibration_->recorder()->record({.slot = Slot::kBranch}, context, {whole(v[step])});
+    z -= 0.25 * v[step];
+  }
+  finish_clip();
+  // 0 → 2: 4 is held for 8, so 8 stands for 12. 1 → 3: 8 held for 9 would be 16 for 17, but over
+  // two steps the mean was 6 where the velocity was 4: J = (4 − 6) / −0.5 = 4, 8 + 4 · 0.25 = 9.
+  // 0 → 3: 4 is held twice, 12 for 21.
+  EXPECT_EQ(param("errors"), "2:0.33333;0/2.span:1;2/3:0.42857/3.span:1");
+}
+
 TEST_F(CalibrationOf, PolicyWithoutOne_NamesThoseThatHave) {
   EXPECT_THAT([&] { make("bwcache", 8); },
               ::testing::ThrowsMessage<UsageError>(
