@@ -83,7 +83,7 @@ struct CacheReport {
 //  "guided_reused"?, "branches": {"cond": {"reuse": "stack", "blocks": "rrrr", "reason",
 //  "indicator"?, "distances"?, "gap"?}}}], "totals": {…}, "quantiles": {…}}; blocks: c = computed,
 //  r = reused. Reuse at "stage" adds "stages": ["rcc", …], per block; its blocks are r when all
-//  stages are.
+//  stages are. "corrections": [[scale, shift], …] per block, where held blocks are corrected.
 [[nodiscard]] Json to_json(const CacheReport& report);
 
 }  // namespace bw

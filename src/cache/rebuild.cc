@@ -168,19 +168,25 @@ Hidden Rebuild::value(std::span<const Sample> samples, const RebuildAt& at,
   BW_CHECK(!residual_ || input.size() == newest.size());
   Hidden result;
   result.reserve(newest.size());
-  if (samples.size() == 1) {
+  const auto& [scale, shift] = at.correction;
+  if (samples.size() == 1 && at.correction == ScaleShift()) {
     for (std::size_t i = 0; i < newest.size(); ++i) {
       result.push_back(residual_ ? input[i] + newest[i] : newest[i]);
     }
     return result;
   }
-  std::vector<double> factors = weights(samples, at);
+  std::vector<double> factors = {1};
+  if (samples.size() > 1) factors = weights(samples, at);
+  for (double& factor : factors) factor *= scale;
   if (residual_) factors.push_back(1);
   for (std::size_t i = 0; i < newest.size(); ++i) {
     std::vector<at::Tensor> values;
     for (const Sample& sample : samples) values.push_back(sample.value[i]);
     if (residual_) values.push_back(input[i]);
-    result.push_back(combine(values, factors));
+    // Rounded once, when the shift is in.
+    if (shift != 0) values.front() = values.front().to(at::kFloat);
+    const at::Tensor sum = combine(values, factors);
+    result.push_back(shift == 0 ? sum : (sum + shift).to(newest[i].scalar_type()));
   }
   return result;
 }

@@ -24,13 +24,21 @@ struct Sample {
   double sigma = 0;  // noise level; of guided predictions alone
 };
 
+// What a kept value is corrected by: scale · value + shift, of all its elements.
+struct ScaleShift {
+  double scale = 1;
+  double shift = 0;
+  bool operator==(const ScaleShift&) const = default;
+};
+
 // Where a value is rebuilt.
 struct RebuildAt {
   std::int64_t step = 0;
   std::int64_t num_steps = 0;
-  double weight = 0;      // BranchPlan::weight; read by `weighted` and `mean_velocity`
-  double sigma = 0;       // noise level; this and the next are read by `mean_velocity` alone
-  double next_sigma = 0;  // at the end of the step
+  double weight = 0;           // BranchPlan::weight; read by `weighted` and `mean_velocity`
+  double sigma = 0;            // noise level; this and the next are read by `mean_velocity` alone
+  double next_sigma = 0;       // at the end of the step
+  ScaleShift correction = {};  // of what the samples give, before an input is added
 };
 
 // Immutable. The default holds the output.

@@ -63,6 +63,20 @@ TEST(Rebuild_Value, HeldResidual_AddsToTheLiveInput) {
   EXPECT_EQ(only_value(rule.value(samples, {.step = 9}, one(10))), 12);
 }
 
+TEST(Rebuild_Value, Correction_ScalesAndShiftsWhatIsKept_NotTheInput) {
+  const std::vector<Sample> samples = {{5, one(4)}, {3, one(3)}};
+  const RebuildAt at{.step = 6, .correction = {0.5, 1}};
+  const Rebuild residual = Rebuild::parse("residual", kOrigin);
+  EXPECT_EQ(only_value(residual.value(std::span(samples).first(1), at, one(10))), 13);
+  // The line through 3 and 4 has come to 4.5.
+  EXPECT_EQ(only_value(Rebuild::parse("linear", kOrigin).value(samples, at, one(10))), 13.25);
+  EXPECT_EQ(only_value(residual.without_input().value(std::span(samples).first(1), at, {})), 3);
+  // 1 + 1/256 + 1/256 fits in bf16; 1 + 1/256 alone would be rounded to 1.
+  const std::vector<Sample> coarse = {{5, one(0.00390625, at::kBFloat16)}};
+  const RebuildAt shifted{.step = 6, .correction = {1, 0.00390625}};
+  EXPECT_EQ(only_value(residual.value(coarse, shifted, one(1, at::kBFloat16))), 1.0078125);
+}
+
 TEST(Rebuild_Value, EveryStream_IsRebuiltByItself) {
   const Rebuild rule = Rebuild::parse("residual", kOrigin);
   const Hidden input = {at::full({1}, 1.0), at::full({2}, 2.0)};
