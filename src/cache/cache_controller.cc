@@ -1,5 +1,3 @@
-#include "cache/cache_controller.h"
-
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -9,72 +7,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/stopwatch.h"
-#include "cache/cfg_delta.h"
+#include "cache/cache_controller_impl.h"
 #include "cache/decide.h"
-#include "cache/history.h"
-#include "cache/latent_signals.h"
-#include "cache/memory_plan.h"
-#include "cache/pass_runner.h"
-#include "cache/shadow.h"
 
 namespace bw {
-
-struct CacheController::Impl {
-  explicit Impl(CacheSetup given);
-
-  const EvaluationContext& context() const { return current; }
-  std::size_t num_blocks() const { return setup.layout.experts[context().expert].blocks.size(); }
-  bool takes_part(Branch branch) const { return branch == Branch::kCond || context().guided; }
-
-  void open(std::int64_t next, const at::Tensor& model_input);
-  const StepDecision& decide_now();
-  at::Tensor run(PassRunner::Lane lane, const BeginPass& begin_pass);
-  [[nodiscard]] BranchPlan follow_first_part(Branch branch, BranchPlan plan) const;
-  [[nodiscard]] Verdict confirms(const PassRunner& runner, PassRunner::Lane lane) const;
-  [[nodiscard]] bool runs_batched() const;
-  [[nodiscard]] CacheKey cfg_key() const {
-    return {Slot::kCfg, context().expert, context().part, Branch::kUncond};
-  }
-  // Site::kCfg: the unconditional prediction.
-  [[nodiscard]] at::Tensor from_conditional(const BeginPass& begin_pass);
-  // CacheSetup::shadow: the guided prediction is reused, and its branches computed all the same.
-  [[nodiscard]] bool shadows_guided() const {
-    return decision.reuses_guided && decision.run_branches;
-  }
-  [[nodiscard]] at::Tensor plain(const BeginPass& begin_pass);
-  void keep_cfg_delta(const at::Tensor& uncond);
-  at::Tensor guided(const at::Tensor& combined);
-  void end();
-  // Waits for what was measured; returns the seconds that took, which the indicator's clock has.
-  double read_distances();
-  void record(const Observation& observation);
-  void count(const EvaluationRecord& evaluation);
-
-  CacheSetup setup;
-  const CacheNeeds& needs;
-  Lifetimes lifetimes;
-  std::uint64_t declared = 0;
-  History history;
-  CacheClocks clocks;
-  RelativeL1Batch distances;  // of the open evaluation
-  std::array<DistanceQueue, kNumBranches> signals;
-  std::array<ReuseRun, kNumBranches> runs;
-  // What part 0 of the last step did, and which step that was.
-  std::array<std::pair<std::int64_t, BranchPlan>, kNumBranches> first_parts;
-
-  std::int64_t index = -1;    // of the evaluation that is open, or was closed last
-  EvaluationContext current;  // that evaluation, with what was measured of it
-  at::Tensor latents;         // its input; undefined when it is only played through
-  at::Tensor conditional;     // Site::kCfg: its conditional prediction, once that has run
-  LatentTracker latent_tracker;
-  bool is_open = false;
-  StepDecision decision;
-  Observation observation;
-  EarlySignals early;                                    // of the branches that have run
-  std::array<std::vector<double>, kNumBranches> errors;  // BranchRecord::errors
-  std::optional<double> guided_error;
-  CacheReport report;
-};
 
 CacheController::Impl::Impl(CacheSetup given)
     : setup(std::move(given)),
@@ -116,6 +52,9 @@ void CacheController::Impl::open(std::int64_t next, const at::Tensor& model_inpu
   conditional.reset();
   distances = {};
   signals.fill(DistanceQueue(needs.signal.metric));
+  if (setup.recorder != nullptr && setup.recorder->parts().latents) {
+    setup.recorder->record({Slot::kLatents, current.expert, current.part}, current, {latents});
+  }
   if (!needs.latents || !latents.defined() || current.part != 0) return;
   const Stopwatch watch;
   current.latents = latent_tracker.begin(current, latents, lifetimes, history);
@@ -208,65 +147,6 @@ Verdict CacheController::Impl::confirms(const PassRunner& runner, PassRunner::La
 bool CacheController::Impl::runs_batched() const {
   const Site uncond = decision.branches[index_of(Branch::kUncond)].plan.reuse;
   return setup.layout.batched && context().guided && uncond != Site::kCfg;
-}
-
-at::Tensor CacheController::Impl::plain(const BeginPass& begin_pass) {
-  const Stopwatch watch;
-  at::Tensor prediction = plain_prediction(*begin_pass());
-  clocks.shadow_seconds += watch.seconds();
-  return prediction;
-}
-
-at::Tensor CacheController::Impl::from_conditional(const BeginPass& begin_pass) {
-  BW_CHECK(conditional.defined(), "the conditional branch comes first");
-  const Stopwatch watch;
-  const BranchPlan& plan = decision.branches[index_of(Branch::kUncond)].plan;
-  const at::Tensor delta = history.find(cfg_key()).front().value.front();
-  at::Tensor prediction = uncond_from_cond(conditional, delta, plan.cfg);
-  observation.branches[index_of(Branch::kUncond)] = {true, plan, {}, 0, std::nullopt};
-  clocks.rebuild_seconds += watch.seconds();
-  if (setup.shadow) {
-    errors[index_of(Branch::kUncond)] = {relative_error({prediction}, {plain(begin_pass)})};
-  }
-  return prediction;
-}
-
-// Only of predictions that a pass has made.
-void CacheController::Impl::keep_cfg_delta(const at::Tensor& uncond) {
-  const auto is_held = [&](Branch branch) {
-    return observation.branches[index_of(branch)].done.reuse == Site::kBranch;
-  };
-  const CacheKey key = cfg_key();
-  if (is_held(Branch::kCond) || is_held(Branch::kUncond)) return;
-  if (!lifetimes.readable_after(key, index)) return;
-  const Stopwatch watch;
-  history.make_room(key, 1);
-  history.push(key, {context().step, {uncond - conditional}});
-  clocks.rebuild_seconds += watch.seconds();
-}
-
-at::Tensor CacheController::Impl::guided(const at::Tensor& combined) {
-  BW_CHECK(is_open && combined.defined() == decision.run_branches);
-  distances.send();  // read in end(), when the scheduler's step has been handed over too
-  if (!needs.has(Site::kGuided)) return combined;
-  const Stopwatch watch;
-  const Rebuild rule = needs.rebuild.without_input();
-  const CacheKey key{.slot = Slot::kGuided, .expert = context().expert, .part = context().part};
-  at::Tensor prediction = combined;
-  const auto is_computed = [&](Branch branch) {
-    return !takes_part(branch) || needs.keeps(observation.branches[index_of(branch)].done.reuse);
-  };
-  if (decision.reuses_guided) {
-    const RebuildAt at{context().step, context().num_steps, decision.guided_weight};
-    prediction = rule.value(history.find(key), at, {}).front();
-    if (shadows_guided()) guided_error = relative_error({prediction}, {combined});
-  } else if (std::all_of(kBranches.begin(), kBranches.end(), is_computed) &&
-             lifetimes.readable_after(key, index)) {
-    history.make_room(key, rule.depth());
-    history.push(key, {context().step, {combined}});
-  }
-  clocks.rebuild_seconds += watch.seconds();
-  return prediction;
 }
 
 void CacheController::Impl::end() {

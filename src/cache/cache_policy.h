@@ -69,6 +69,8 @@ struct BranchPlan {
   // Site::kStage only: the mean of what was kept of both branches takes the place of a branch's
   // own.
   bool mean_of_branches = false;
+  // Site::kBlock only: what each block's kept value is corrected by, one per block; empty: nothing.
+  std::vector<ScaleShift> corrections = {};
   bool operator==(const BranchPlan&) const = default;
 };
 

@@ -84,6 +84,9 @@ Json branch_to_json(const BranchRecord& branch, std::size_t num_blocks) {
     json["cfg_weights"] = {branch.done.cfg.low, branch.done.cfg.high};
   }
   if (branch.done.mean_of_branches) json["mean_of_branches"] = true;
+  for (const ScaleShift& correction : branch.done.corrections) {
+    json["corrections"].push_back({correction.scale, correction.shift});
+  }
   if (branch.motion) json["motion"] = number_or_null(*branch.motion);
   for (const double error : branch.errors) json["errors"].push_back(number_or_null(error));
   if (branch.distances.empty()) return json;

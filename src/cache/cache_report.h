@@ -105,7 +105,8 @@ void without_errors(CacheReport& report);
 //  "reason", "indicator"?, "distances"?, "gap"?, "errors"?}}}], "totals": {…}, "quantiles": {…},
 //  "shadow"?: {"values", "mean_error", "worst_error", "seconds"}}; blocks: c = computed,
 //  r = reused, s = skipped, q = computed in int8. Reuse at "stage" adds "stages": ["rcc", …], per
-//  block; its blocks are r when all stages are.
+//  block; its blocks are r when all stages are. "corrections": [[scale, shift], …] per block,
+//  where held blocks are corrected.
 [[nodiscard]] Json to_json(const CacheReport& report);
 
 }  // namespace bw

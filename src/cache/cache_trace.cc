@@ -69,15 +69,17 @@ BranchPlan parse_staged_branch(JsonObject& object, const std::vector<bool>& bloc
   return plan;
 }
 
+bool is_pair(const Json& json) {
+  return json.is_array() && json.size() == 2 && json[0].is_number() && json[1].is_number();
+}
+
 // How a branch's reused value is made, where that is not the same at every evaluation.
 void parse_numbers(JsonObject& object, BranchPlan& plan) {
   if (object.has("weight")) plan.weight = object.number("weight");
   plan.mean_of_branches = object.has("mean_of_branches") && object.boolean("mean_of_branches");
   if (!object.has("cfg_weights")) return;
   const Json& weights = object.require("cfg_weights");
-  const bool is_pair =
-      weights.is_array() && weights.size() == 2 && weights[0].is_number() && weights[1].is_number();
-  if (!is_pair) reject(object.at("cfg_weights"), "must be two numbers");
+  if (!is_pair(weights)) reject(object.at("cfg_weights"), "must be two numbers");
   plan.cfg = {weights[0].get<double>(), weights[1].get<double>()};
 }
 
@@ -94,6 +96,23 @@ void take_special_blocks(std::string& letters, BranchPlan& plan) {
   };
   plan.skipped = take('s');
   plan.int8 = take('q');
+}
+
+// One pair per block.
+std::vector<ScaleShift> parse_corrections(JsonObject& object, std::size_t num_blocks) {
+  std::vector<ScaleShift> corrections;
+  if (!object.has("corrections")) return corrections;
+  const Json& pairs = object.require("corrections");
+  const bool is_list = pairs.is_array() && pairs.size() == num_blocks &&
+                       std::all_of(pairs.begin(), pairs.end(), is_pair);
+  if (!is_list) {
+    reject(object.at("corrections"),
+           "must be a list of " + std::to_string(num_blocks) + " pairs of numbers");
+  }
+  for (const Json& pair : pairs) {
+    corrections.push_back({pair[0].get<double>(), pair[1].get<double>()});
+  }
+  return corrections;
 }
 
 // Some blocks, all next to each other.
@@ -123,6 +142,7 @@ BranchPlan parse_branch(const Json& json, std::size_t num_blocks, const Origin& 
     reject(object.at("blocks"),
            "'" + letters + "' contradicts reuse '" + site_name(plan.reuse) + "'");
   }
+  if (plan.reuse == Site::kBlock) plan.corrections = parse_corrections(object, num_blocks);
   if (plan.reuse == Site::kBlock || plan.reuse == Site::kMiddle) plan.blocks = std::move(blocks);
   return plan;
 }

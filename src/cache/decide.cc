@@ -73,6 +73,7 @@ class Decider {
     const std::size_t num_blocks = overrules_.layout.experts[context_.expert].blocks.size();
     const std::vector<std::size_t>& reusable = overrules_.needs.reusable_blocks[context_.expert];
     BW_CHECK(plan.blocks.size() == num_blocks);
+    BW_CHECK(plan.corrections.empty() || plan.corrections.size() == num_blocks);
     BranchDecision decision{plan, kPolicy};
     for (std::size_t block = 0; block < num_blocks; ++block) {
       if (!plan.blocks[block]) continue;

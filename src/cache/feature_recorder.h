@@ -13,6 +13,7 @@ struct RecordedParts {
   bool blocks = false;      // Slot::kBlock: output − input of each
   bool stages = false;      // Slot::kStage: the output of each, before its gate
   bool prediction = false;  // Slot::kBranch: the model's prediction [1,C,F,H,W] f32
+  bool latents = false;     // Slot::kLatents: the model's input [1,C,F,H,W] f32, before all others
 };
 
 class FeatureRecorder {

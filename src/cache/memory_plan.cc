@@ -45,7 +45,8 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
                            const CacheLayout& layout) {
   const ExpertLayout& expert = layout.experts[key.expert];
   switch (key.slot) {
-    case Slot::kGuided:
+    case Slot::kGuided:  // with the latents
+      return (needs.rebuild.keeps_every_step() ? 2 : 1) * layout.prediction_bytes;
     case Slot::kBranch:
     case Slot::kCfg:
     case Slot::kLatents:

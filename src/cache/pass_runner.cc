@@ -282,7 +282,10 @@ Hidden PassRunner::rebuild(Slot slot, StageRef at, const Hidden& input) {
   std::vector<Hidden> parts;
   for (std::size_t i = 0; i < lane_.size(); ++i) {
     const std::span<const Sample> samples = parts_.history.find(key(slot, lane_[i], at));
-    const RebuildAt here{context_.step, context_.num_steps, plan_.weight};
+    RebuildAt here{context_.step, context_.num_steps, plan_.weight};
+    if (slot == Slot::kBlock && !plan_.corrections.empty()) {
+      here.correction = plan_.corrections[at.block];
+    }
     Hidden value = rule.value(samples, here, rows_of(input, i, lane_.size()));
     if (plan_.mean_of_branches) value = mean_with_other(slot, at, lane_[i], std::move(value));
     parts.push_back(std::move(value));

@@ -29,12 +29,14 @@ constexpr std::array<Rule, 3> kRules = {{
 constexpr std::string_view kTaylorPrefix = "taylor:";
 constexpr std::string_view kWeighted = "weighted";
 constexpr std::string_view kWeightedResidual = "weighted residual";
+constexpr std::string_view kMeanVelocityPrefix = "mean_velocity:";
 
-int parse_order(std::string_view text) {
+// 1 … highest, or 0.
+int parse_order(std::string_view text, int highest) {
   int order = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), order);
-  const bool is_valid = error == std::errc() && end == text.data() + text.size() && order >= 1 &&
-                        order <= Rebuild::kMaxOrder;
+  const bool is_valid =
+      error == std::errc() && end == text.data() + text.size() && order >= 1 && order <= highest;
   return is_valid ? order : 0;
 }
 
@@ -50,7 +52,7 @@ Rebuild Rebuild::parse(std::string_view text, const Origin& origin) {
   }
   if (text.starts_with(kTaylorPrefix)) {
     rebuild.residual_ = true;
-    rebuild.order_ = parse_order(text.substr(kTaylorPrefix.size()));
+    rebuild.order_ = parse_order(text.substr(kTaylorPrefix.size()), kMaxOrder);
     if (rebuild.order_ > 0) return rebuild;
   }
   std::vector<std::string> known;
@@ -81,8 +83,24 @@ Rebuild Rebuild::chebyshev(const Chebyshev& fit) {
   return rebuild;
 }
 
+Rebuild Rebuild::mean_velocity(int max_span) {
+  BW_CHECK(max_span >= 1 && max_span <= kMaxSpan);
+  Rebuild rebuild;
+  rebuild.order_ = max_span - 1;
+  rebuild.mean_velocity_ = true;
+  return rebuild;
+}
+
 Rebuild Rebuild::from_name(std::string_view name, const Origin& origin) {
   if (name == kWeighted || name == kWeightedResidual) return weighted(name == kWeightedResidual);
+  if (name.starts_with(kMeanVelocityPrefix)) {
+    const int span = parse_order(name.substr(kMeanVelocityPrefix.size()), kMaxSpan);
+    if (span == 0) {
+      reject(origin, "'" + std::string(name) + "' is no mean velocity: its span is 1 … " +
+                         std::to_string(kMaxSpan));
+    }
+    return mean_velocity(span);
+  }
   Chebyshev fit;
   const bool is_fit = std::sscanf(std::string(name).c_str(), "chebyshev:%d;%d;%lg;%lg", &fit.degree,
                                   &fit.window, &fit.ridge, &fit.blend) == 4;
@@ -95,6 +113,7 @@ Rebuild Rebuild::from_name(std::string_view name, const Origin& origin) {
 
 std::string Rebuild::name() const {
   if (weighted_) return std::string(residual_ ? kWeightedResidual : kWeighted);
+  if (mean_velocity_) return std::string(kMeanVelocityPrefix) + std::to_string(depth());
   if (chebyshev_) {
     std::array<char, 96> text{};
     std::snprintf(text.data(), text.size(), "chebyshev:%d;%d;%.17g;%.17g", chebyshev_->degree,
@@ -114,6 +133,8 @@ Rebuild Rebuild::without_input() const {
 }
 
 Hidden Rebuild::keep(const Hidden& input, const Hidden& output) const {
+  // A run that is only played through has no latents.
+  if (mean_velocity_ && input.front().defined()) return {output.front(), input.front()};
   if (!residual_) return output;
   BW_CHECK(input.size() == output.size());
   Hidden residual;
@@ -142,25 +163,45 @@ std::vector<double> Rebuild::weights(std::span<const Sample> samples, const Rebu
 Hidden Rebuild::value(std::span<const Sample> samples, const RebuildAt& at,
                       const Hidden& input) const {
   BW_CHECK(!samples.empty() && samples.size() <= depth());
+  if (mean_velocity_) return {mean_velocity_value(samples, at, input)};
   const Hidden& newest = samples.front().value;
   BW_CHECK(!residual_ || input.size() == newest.size());
   Hidden result;
   result.reserve(newest.size());
-  if (samples.size() == 1) {
+  const auto& [scale, shift] = at.correction;
+  if (samples.size() == 1 && at.correction == ScaleShift()) {
     for (std::size_t i = 0; i < newest.size(); ++i) {
       result.push_back(residual_ ? input[i] + newest[i] : newest[i]);
     }
     return result;
   }
-  std::vector<double> factors = weights(samples, at);
+  std::vector<double> factors = {1};
+  if (samples.size() > 1) factors = weights(samples, at);
+  for (double& factor : factors) factor *= scale;
   if (residual_) factors.push_back(1);
   for (std::size_t i = 0; i < newest.size(); ++i) {
     std::vector<at::Tensor> values;
     for (const Sample& sample : samples) values.push_back(sample.value[i]);
     if (residual_) values.push_back(input[i]);
-    result.push_back(combine(values, factors));
+    // Rounded once, when the shift is in.
+    if (shift != 0) values.front() = values.front().to(at::kFloat);
+    const at::Tensor sum = combine(values, factors);
+    result.push_back(shift == 0 ? sum : (sum + shift).to(newest[i].scalar_type()));
   }
   return result;
+}
+
+at::Tensor Rebuild::mean_velocity_value(std::span<const Sample> samples, const RebuildAt& at,
+                                        const Hidden& input) const {
+  const at::Tensor& newest = samples.front().value.front();
+  if (!input.front().defined()) return newest;
+  const double span = std::clamp(at.weight, 1.0, static_cast<double>(samples.size()));
+  const Sample& from = samples[static_cast<std::size_t>(span) - 1];
+  const double way = at.sigma - from.sigma;
+  BW_CHECK(way != 0);
+  const double share = (at.next_sigma - at.sigma) / way;
+  return combine({newest, from.value[0], input.front(), from.value[1]},
+                 {1, -share, share / way, -share / way});
 }
 
 // The polynomial through the samples is unique; Newton's form of it is

@@ -17,17 +17,28 @@
 
 namespace bw {
 
-// What was kept of one computed step. `value` is the segment's output, or output − input.
+// What was kept of one step. `value` is the segment's output, or output − input.
 struct Sample {
   std::int64_t step = 0;
   Hidden value;
+  double sigma = 0;  // noise level; of guided predictions alone
+};
+
+// What a kept value is corrected by: scale · value + shift, of all its elements.
+struct ScaleShift {
+  double scale = 1;
+  double shift = 0;
+  bool operator==(const ScaleShift&) const = default;
 };
 
 // Where a value is rebuilt.
 struct RebuildAt {
   std::int64_t step = 0;
   std::int64_t num_steps = 0;
-  double weight = 0;  // BranchPlan::weight; read by `weighted` alone
+  double weight = 0;           // BranchPlan::weight; read by `weighted` and `mean_velocity`
+  double sigma = 0;            // noise level; this and the next are read by `mean_velocity` alone
+  double next_sigma = 0;       // at the end of the step
+  ScaleShift correction = {};  // of what the samples give, before an input is added
 };
 
 // Immutable. The default holds the output.
@@ -49,7 +60,13 @@ class Rebuild {
     bool operator==(const Chebyshev&) const = default;
   };
   [[nodiscard]] static Rebuild chebyshev(const Chebyshev& fit);
-  // Also the names of the two rules above, as a trace holds them.
+  // MeanCache: a sample of the site kGuided is {v, z}, prediction and latents, of every step, also
+  // of those that were rebuilt; up to max_span of them. With r the sample `weight` steps back (the
+  // oldest, if there are fewer), v' the newest prediction and z the live latents:
+  //   v' − J·(σ_next − σ),  J = (v_r − (z − z_r) / (σ − σ_r)) / (σ − σ_r)
+  [[nodiscard]] static Rebuild mean_velocity(int max_span);
+  static constexpr int kMaxSpan = 6;
+  // Also the names of the rules above, as a trace holds them.
   [[nodiscard]] static Rebuild from_name(std::string_view name, const Origin& origin);
   // "output", "residual", "linear" (= taylor:1) or "taylor:n", 1 <= n <= kMaxOrder. The rules after
   // "output" keep output − input; `taylor` extrapolates it in the step index through the last n+1
@@ -61,15 +78,18 @@ class Rebuild {
 
   [[nodiscard]] std::string name() const;
   // Whether `parse` makes it: users may put another in its place.
-  [[nodiscard]] bool is_choice() const { return !weighted_ && !chebyshev_; }
+  [[nodiscard]] bool is_choice() const { return !weighted_ && !mean_velocity_ && !chebyshev_; }
   // Samples kept.
   [[nodiscard]] std::size_t depth() const;
   // Whether value() needs the segment's live input.
   [[nodiscard]] bool uses_input() const { return residual_; }
+  // Whether what was rebuilt is kept as what was computed is, each with its input.
+  [[nodiscard]] bool keeps_every_step() const { return mean_velocity_; }
   // What value() would need without an input: predictions (sites kGuided, kBranch) have none.
   [[nodiscard]] Rebuild without_input() const;
 
-  // What to keep. One tensor per stream, in the dtype of the output.
+  // What to keep. One tensor per stream, in the dtype of the output; `mean_velocity` keeps the
+  // input behind the output.
   [[nodiscard]] Hidden keep(const Hidden& input, const Hidden& output) const;
   // The segment's value. samples: newest first, 1 … depth() of them; fewer than depth() lower the
   // order. `input` may be empty unless uses_input(). Extrapolates in fp32.
@@ -80,10 +100,13 @@ class Rebuild {
   // Of the samples, newest first; their sum is what is extrapolated.
   [[nodiscard]] std::vector<double> weights(std::span<const Sample> samples,
                                             const RebuildAt& at) const;
+  [[nodiscard]] at::Tensor mean_velocity_value(std::span<const Sample> samples, const RebuildAt& at,
+                                               const Hidden& input) const;
 
   bool residual_ = false;
   int order_ = 0;
   bool weighted_ = false;
+  bool mean_velocity_ = false;
   std::optional<Chebyshev> chebyshev_;
 };
 

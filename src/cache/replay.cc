@@ -153,6 +153,9 @@ std::unique_ptr<CachePolicy> make_replay(CacheTrace trace, const Origin& origin,
                    .signal = {},
                    .keeps_partial = trace.keeps_partial,
                    .int8 = uses_int8(trace)};
+  if (needs.rebuild.keeps_every_step() && needs.sites != std::vector<Site>{Site::kGuided}) {
+    reject(origin.at("rebuild"), "'" + trace.rebuild + "' is for the site 'guided' alone");
+  }
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     const Origin at = evaluation_origin(origin, i);
     check_step(trace.evaluations[i], evaluations[i], shape, at);

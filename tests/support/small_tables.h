@@ -34,6 +34,22 @@ inline void add_bac_rows(const RunShape& shape, CalibratedTable& schedule,
   }
 }
 
+// Of Block Caching, for the lags of its defaults.
+inline CalibratedTable small_corrections(const RunShape& shape) {
+  CalibratedTable table;
+  for (std::size_t expert = 0; expert < shape.blocks_per_expert.size(); ++expert) {
+    for (std::size_t block = 0; block < shape.blocks_per_expert[expert]; ++block) {
+      for (int lag = 1; lag <= 4; ++lag) {
+        const std::string row =
+            std::to_string(expert) + "." + std::to_string(block) + "." + std::to_string(lag);
+        table.add(row + ".scale", repeated(1 - 0.05 * lag, shape.num_steps));
+        table.add(row + ".shift", repeated(0.01 * lag, shape.num_steps));
+      }
+    }
+  }
+  return table;
+}
+
 inline Json small_table(std::string_view policy, const RunShape& shape) {
   CalibratedTable table;
   const std::int64_t steps = shape.num_steps;
@@ -62,7 +78,7 @@ inline Json small_table(std::string_view policy, const RunShape& shape) {
                   repeated(0.1 * static_cast<double>(1 + block % 3), steps));
       }
     }
-    return {{"changes", table.text()}};
+    return {{"changes", table.text()}, {"corrections", small_corrections(shape).text()}};
   }
   if (policy == "lemica") {
     for (std::int64_t lag = 1; lag <= 4; ++lag) {
@@ -74,6 +90,14 @@ inline Json small_table(std::string_view policy, const RunShape& shape) {
     table.add("1", repeated(0.8, steps));
     table.add("2", repeated(0.4, steps));
     return {{"weights", table.text()}};
+  }
+  if (policy == "meancache") {
+    for (std::int64_t lag = 2; lag <= 8; ++lag) {
+      const std::string row = std::to_string(lag);
+      table.add(row, repeated(0.1 * static_cast<double>(lag - 1), steps - lag));
+      table.add(row + ".span", repeated(3, steps - lag));
+    }
+    return {{"errors", table.text()}};
   }
   CalibratedTable losses;
   add_bac_rows(shape, table, losses);

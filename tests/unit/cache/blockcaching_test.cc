@@ -50,6 +50,80 @@ TEST(Blockcaching_Schedule, ZeroThresholdAndUnknownChange_Compute) {
   EXPECT_EQ(mask(*make_blockcaching("0.0:-;0;-;0/0.1:-;0;0;0", 1, 4), 4, 0), "crcr");
 }
 
+// Two blocks; block 0 is held three steps after each computed one, block 1 never.
+std::unique_ptr<CachePolicy> make_corrected(const Json& more = Json::object()) {
+  Json params = {{"changes", "0.0:-;0.1;0.1;0.1;9;0.1/0.1:-;9;9;9;9;9"},
+                 {"correction", "scale_shift"},
+                 {"max_lag", 2},
+                 {"corrections",
+                  "0.0.1.scale:-;1.1;1.2;1.3;1.4;1.5/0.0.1.shift:-;0.1;0.2;0.3;0.4;0.5/"
+                  "0.0.2.scale:-;-;2.2;2.3;2.4;2.5/0.0.2.shift:-;-;1.2;1.3;1.4;1.5/"
+                  "0.1.1.scale:-;9;9;9;9;9/0.1.1.shift:-;9;9;9;9;9/"
+                  "0.1.2.scale:-;9;9;9;9;9/0.1.2.shift:-;9;9;9;9;9"}};
+  params.update(more);
+  return make_policy_from("blockcaching", params, 6, {2});
+}
+
+// What the conditional branch's block 0 is corrected by at each step; at `forbidden` a guard lets
+// nothing be reused.
+std::vector<ScaleShift> corrections_of(CachePolicy& policy, std::int64_t forbidden = -1) {
+  std::vector<ScaleShift> corrections;
+  for (std::int64_t step = 0; step < 6; ++step) {
+    EvaluationContext context;
+    context.index = context.step = step;
+    const EvaluationPlan plan = policy.begin(context);
+    Observation seen;
+    for (const Branch branch : kBranches) {
+      BranchObservation& done = seen.branches[index_of(branch)];
+      done.ran = true;
+      if (step != forbidden) done.done = plan.branches[index_of(branch)];
+    }
+    const BranchPlan& cond = plan.branches[0];
+    EXPECT_TRUE(cond.corrections.empty() || cond.corrections[1] == ScaleShift()) << "computed";
+    corrections.push_back(cond.corrections.empty() ? ScaleShift() : cond.corrections[0]);
+    EXPECT_EQ(plan.branches[1], cond);
+    policy.observe(context, seen);
+  }
+  return corrections;
+}
+
+TEST(Blockcaching_Correction, IsThatOfTheStepAndTheLag) {
+  // Step 3 is three steps from the computed one, beyond max_lag: held as it is. Step 4 is computed.
+  const auto policy = make_corrected();
+  EXPECT_EQ(mask(*policy, 6, 0), "crrrcr");
+  const ScaleShift none;
+  EXPECT_THAT(corrections_of(*policy),
+              ::testing::ElementsAre(none, ScaleShift{1.1, 0.1}, ScaleShift{2.2, 1.2}, none, none,
+                                     ScaleShift{1.5, 0.5}));
+}
+
+TEST(Blockcaching_Correction, AfterAGuard_TheLagCountsFromWhatWasComputed) {
+  const auto policy = make_corrected();
+  EXPECT_THAT(corrections_of(*policy, 2)[3], (ScaleShift{1.3, 0.3}));
+}
+
+TEST(Blockcaching_Correction, UnknownFit_IsNone) {
+  const auto policy = make_corrected({{"max_lag", 1},
+                                      {"corrections",
+                                       "0.0.1.scale:-;-;1;1;1;1/0.0.1.shift:-;3;1;1;1;1/"
+                                       "0.1.1.scale:-;9;9;9;9;9/0.1.1.shift:-;9;9;9;9;9"}});
+  EXPECT_EQ(corrections_of(*policy)[1], ScaleShift());
+}
+
+TEST(Blockcaching_Correction, MissingFits_SayHowToMakeThem) {
+  EXPECT_THAT(
+      [] {
+        (void)make_corrected({{"corrections", ""}});
+      },
+      ::testing::ThrowsMessage<UsageError>(
+          ::testing::HasSubstr("corrections: is empty: correction=scale_shift needs")));
+  EXPECT_THAT(
+      [] {
+        (void)make_corrected({{"max_lag", 3}});
+      },
+      ::testing::ThrowsMessage<UsageError>(::testing::HasSubstr("no row '0.0.3.scale'")));
+}
+
 TEST(Blockcaching_Table, BlockThatItLacks_IsNamed) {
   EXPECT_THAT([] { (void)make_blockcaching("0.0:-;0;0", 1, 3); },
               ::testing::ThrowsMessage<UsageError>(::testing::HasSubstr("no row '0.1'")));

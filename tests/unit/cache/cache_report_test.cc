@@ -114,6 +114,27 @@ TEST(CacheTrace_Json, AnythingElse_IsRejectedWithItsPath) {
   }
 }
 
+TEST(CacheTrace_Json, Corrections_AreReadBackOrRejected) {
+  CallCounts counts;
+  const CacheSubject subject = make_fake_subject({.num_steps = 4}, &counts);
+  const CachePolicyInfo& policy = find_cache_policy("blockcaching", Origin::flag("--cache"));
+  const Json params = {{"correction", "scale_shift"}};
+  const RunResult run = run_subject(subject, make_policy_for(subject, policy, params));
+  const Json good = to_json(run.report);
+  const std::string path = "/evaluations/1/branches/cond/corrections";
+  EXPECT_EQ(good.at(Json::json_pointer(path)),
+            Json::parse("[[0.95,0.01],[0.95,0.01],[0.95,0.01],[0.95,0.01]]"));
+  const CacheTrace read = trace_from_json(good, Origin::file("report.json"));
+  EXPECT_EQ(read.evaluations[1].branches, trace_of(run.report).evaluations[1].branches);
+  for (const Json& value : {Json(1), Json::parse("[[1,0]]"), Json::parse("[1,1,1,1]")}) {
+    Json bad = good;
+    bad[Json::json_pointer(path)] = value;
+    EXPECT_THAT([&] { (void)trace_from_json(bad, Origin::file("report.json: ")); },
+                ::testing::ThrowsMessage<InputError>(
+                    ::testing::HasSubstr("corrections: must be a list of 4 pairs of numbers")));
+  }
+}
+
 TEST(Replay_Make, OtherRun_NamesTheFirstDifference) {
   const CacheTrace trace = trace_of(run_bwcache({{"threshold", 1e6}}).report);
   CallCounts counts;
@@ -140,6 +161,15 @@ TEST(Replay_Make, OtherRun_NamesTheFirstDifference) {
       (void)make_replay(trace, Origin::file("report.json"), same.layout.evaluations, {6, {5}}),
       InputError)
       << "another number of blocks";
+  CacheTrace other_rule = trace;
+  other_rule.rebuild = "mean_velocity:3";
+  EXPECT_THAT(
+      [&] {
+        (void)make_replay(other_rule, Origin::file("report.json: "), same.layout.evaluations,
+                          same.shape());
+      },
+      ::testing::ThrowsMessage<InputError>(
+          ::testing::HasSubstr("rebuild: 'mean_velocity:3' is for the site 'guided' alone")));
 }
 
 }  // namespace

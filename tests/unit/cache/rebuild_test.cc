@@ -63,6 +63,20 @@ TEST(Rebuild_Value, HeldResidual_AddsToTheLiveInput) {
   EXPECT_EQ(only_value(rule.value(samples, {.step = 9}, one(10))), 12);
 }
 
+TEST(Rebuild_Value, Correction_ScalesAndShiftsWhatIsKept_NotTheInput) {
+  const std::vector<Sample> samples = {{5, one(4)}, {3, one(3)}};
+  const RebuildAt at{.step = 6, .correction = {0.5, 1}};
+  const Rebuild residual = Rebuild::parse("residual", kOrigin);
+  EXPECT_EQ(only_value(residual.value(std::span(samples).first(1), at, one(10))), 13);
+  // The line through 3 and 4 has come to 4.5.
+  EXPECT_EQ(only_value(Rebuild::parse("linear", kOrigin).value(samples, at, one(10))), 13.25);
+  EXPECT_EQ(only_value(residual.without_input().value(std::span(samples).first(1), at, {})), 3);
+  // 1 + 1/256 + 1/256 fits in bf16; 1 + 1/256 alone would be rounded to 1.
+  const std::vector<Sample> coarse = {{5, one(0.00390625, at::kBFloat16)}};
+  const RebuildAt shifted{.step = 6, .correction = {1, 0.00390625}};
+  EXPECT_EQ(only_value(residual.value(coarse, shifted, one(1, at::kBFloat16))), 1.0078125);
+}
+
 TEST(Rebuild_Value, EveryStream_IsRebuiltByItself) {
   const Rebuild rule = Rebuild::parse("residual", kOrigin);
   const Hidden input = {at::full({1}, 1.0), at::full({2}, 2.0)};
@@ -150,6 +164,44 @@ TEST(Weighted, TwoSamples_ExtrapolateByTheWeight) {
                   5);
 }
 
+// Guided predictions v = 2 + 3σ; newest first, as they are kept.
+std::vector<Sample> linear_velocity(const std::vector<double>& sigmas,
+                                    const std::vector<double>& latents) {
+  std::vector<Sample> samples;
+  for (std::size_t i = 0; i < sigmas.size(); ++i) {
+    const Hidden kept = Rebuild::mean_velocity(1).keep(one(latents[i]), one(2 + 3 * sigmas[i]));
+    samples.insert(samples.begin(), {static_cast<std::int64_t>(i), kept, sigmas[i]});
+  }
+  return samples;
+}
+
+// Where z has moved by the integral of v, every span finds J = −(dv/dσ)/2: the mean of v over the
+// next step is v at its start and half of what v changes in it.
+TEST(MeanVelocity, ExactPath_IsTheMeanFromTheNewestOn) {
+  const auto z = [](double sigma) { return 2 * sigma + 1.5 * sigma * sigma; };
+  const std::vector<Sample> samples = linear_velocity({1, 0.75, 0.625}, {z(1), z(0.75), z(0.625)});
+  const Rebuild rule = Rebuild::mean_velocity(3);
+  for (const double span : {1.0, 2.0, 3.0}) {
+    const RebuildAt at{.step = 3, .weight = span, .sigma = 0.25, .next_sigma = 0.125};
+    EXPECT_FLOAT_EQ(only_value(rule.value(samples, at, one(z(0.25)))),
+                    2 + 3 * 0.625 + 1.5 * (0.125 - 0.25))
+        << "span " << span;
+  }
+}
+
+// Euler's path of n equal steps stays behind the integral: J = −(dv/dσ)(n − 1)/(2n), by hand.
+TEST(MeanVelocity, EulersPath_SpanOneHolds_LongerOnesApproachHalf) {
+  const std::vector<Sample> samples = linear_velocity({1, 0.75, 0.5}, {10, 8.75, 7.6875});
+  const Hidden z = one(7.6875 - 0.25 * 3.5);
+  const double expected[] = {3.5, 3.5 - 0.75 * 0.25, 3.5 - 1 * 0.25, 3.5 - 1 * 0.25};
+  const Rebuild rule = Rebuild::mean_velocity(4);
+  for (int span = 1; span <= 4; ++span) {
+    const RebuildAt at{.weight = static_cast<double>(span), .sigma = 0.25, .next_sigma = 0};
+    EXPECT_FLOAT_EQ(only_value(rule.value(samples, at, z)), expected[span - 1])
+        << "span " << span << ", of three steps";
+  }
+}
+
 // Without a penalty, degree n through n + 1 samples is the polynomial through them.
 TEST(Chebyshev, AlmostNoRidge_IsThePolynomial) {
   const std::vector<std::int64_t> steps = {12, 9, 5, 2};
@@ -175,15 +227,18 @@ TEST(Chebyshev, RidgeOne_EqualsNumpy) {
 TEST(RebuildName, OfRulesThatUsersCannotChoose_IsReadBack) {
   const Origin origin = Origin::file("trace");
   const Rebuild fit = Rebuild::chebyshev({.degree = 4, .window = 5, .ridge = 0.1, .blend = 0.7});
-  for (const Rebuild& rule : {Rebuild::weighted(true), Rebuild::weighted(false), fit}) {
+  for (const Rebuild& rule : {Rebuild::weighted(true), Rebuild::weighted(false), fit,
+                              Rebuild::mean_velocity(1), Rebuild::mean_velocity(6)}) {
     const Rebuild read = Rebuild::from_name(rule.name(), origin);
     EXPECT_EQ(read.name(), rule.name());
     EXPECT_EQ(read.depth(), rule.depth());
     EXPECT_EQ(read.uses_input(), rule.uses_input());
+    EXPECT_EQ(read.keeps_every_step(), rule.keeps_every_step());
     EXPECT_THROW((void)Rebuild::parse(rule.name(), origin), InputError);
   }
   EXPECT_EQ(Rebuild::from_name("linear", origin).name(), "linear");
   EXPECT_THROW((void)Rebuild::from_name("chebyshev:0;6;1;0.4", origin), InputError);
+  EXPECT_THROW((void)Rebuild::from_name("mean_velocity:7", origin), InputError);
 }
 
 }  // namespace

@@ -7,12 +7,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <sstream>
 
 #include "base/error.h"
 #include "run/calibrate.h"
+#include "run/generate.h"
 #include "run/polynomial_fit.h"
 #include "run/resolve.h"
+#include "support/quiet_observer.h"
 
 namespace bw {
 namespace {
@@ -107,6 +110,79 @@ TEST_F(CalibrationOf, Blockcaching_ComparesWithTheNewerStep_PerBlock) {
   EXPECT_EQ(param("changes"), "0.0:-;-;-/0.1:-;1;0.5/0.2:-;-;-");
 }
 
+TEST_F(CalibrationOf, Blockcaching_FitsALineThroughWhatWasHeld) {
+  make("blockcaching:correction=scale_shift,max_lag=2", 3);
+  const auto values = [](const std::vector<double>& list) { return tokens(list).to(at::kFloat); };
+  const CacheKey first = {.slot = Slot::kBlock};
+  // Step 1 is 2 · step 0 + 1. Step 2 against step 1: means 5 and 3, deviations ±2 and ±1: 0.5 and
+  // 0.5; against step 0: 1 and 1.
+  for (int clip = 0; clip < 2; ++clip) {
+    show(first, 0, values({1, 3}));
+    show(first, 1, values({3, 7}));
+    show(first, 2, values({2, 4}));
+    finish_clip();
+  }
+  EXPECT_THAT(param("corrections"),
+              ::testing::StartsWith("0.0.1.scale:-;2;0.5/0.0.1.shift:-;1;0.5/"
+                                    "0.0.2.scale:-;-;1/0.0.2.shift:-;-;1/0.1.1.scale:-;-;-"));
+  make("blockcaching", 3);
+  EXPECT_EQ(param("corrections"), "");
+}
+
+// What every block added, by step.
+class BlockRecords final : public FeatureRecorder {
+ public:
+  BlockRecords() { parts_.blocks = true; }
+  const RecordedParts& parts() const override { return parts_; }
+  void record(const CacheKey& key, const EvaluationContext&, const Hidden& value) override {
+    values[key].push_back(value.front().to(at::kDouble, false, /*copy=*/true));
+  }
+  std::map<CacheKey, std::vector<at::Tensor>> values;
+
+ private:
+  RecordedParts parts_;
+};
+
+// Fitted to one clip, the correction must help another.
+TEST_F(CalibrationOf, Blockcaching_CorrectionHelpsAClipThatItNeverSaw) {
+  make("blockcaching:correction=scale_shift", 8, 4);
+  const auto run = [&](const char* prompt, std::int64_t seed, FeatureRecorder* recorder) {
+    Request request;
+    request.add_config({{"prompt", prompt},
+                        {"seed", seed},
+                        {"threads", 1},
+                        {"dtype", "float32"},
+                        {"steps", 8},
+                        {"guidance_scale", 4},
+                        {"cache", "none"}},
+                       Origin::file("c.json: "));
+    const Plan plan = resolve(request, manifest_);
+    testing::QuietObserver observer;
+    (void)denoise(*load_model(plan, manifest_), plan, observer, recorder);
+  };
+  run("a fox", 1, calibration_->recorder());
+  finish_clip();
+  BlockRecords seen;
+  run("two boats at sea", 2, &seen);
+  const CalibratedTable table =
+      CalibratedTable::parse(param("corrections"), Origin::file("c.json: "));
+  for (std::size_t lag = 1; lag <= 4; ++lag) {
+    double held = 0;
+    double corrected = 0;
+    for (const auto& [key, steps] : seen.values) {
+      const std::string row = "0." + std::to_string(key.block) + "." + std::to_string(lag);
+      for (std::size_t step = lag; step < steps.size(); ++step) {
+        const at::Tensor& kept = steps[step - lag];
+        const double scale = table.find(row + ".scale")->at(step);
+        const double shift = table.find(row + ".shift")->at(step);
+        held += (kept - steps[step]).square().sum().item<double>();
+        corrected += (kept * scale + shift - steps[step]).square().sum().item<double>();
+      }
+    }
+    EXPECT_LT(corrected, 0.9 * held) << "lag " << lag;
+  }
+}
+
 TEST_F(CalibrationOf, Teacache_FindsThePolynomialBehindTheChanges) {
   make("teacache", 8);
   double input = 1;
@@ -186,6 +262,27 @@ TEST_F(CalibrationOf, Taocache_IsCosineTimesRatioOfTheDifferences) {
   // Step 2: (0.5, 0) continues (1, 0) by 0.5. Step 3: (0.5, 2) has the inner product 0.25 with
   // (0.5, 0), whose square is 0.25: 1; with (1.5, 0) it is 0.75 of 2.25: a third.
   EXPECT_EQ(param("weights"), "1:-;-;0.5;1/2:-;-;-;0.33333");
+}
+
+TEST_F(CalibrationOf, Meancache_FindsTheBestSpanOfEveryEdge) {
+  make("meancache:max_lag=3", 4);
+  EXPECT_TRUE(calibration_->recorder()->parts().latents);
+  const std::vector<double> v = {4, 8, 9, 1};
+  double z = 0;
+  for (std::size_t step = 0; step < v.size(); ++step) {
+    EvaluationContext context;
+    context.index = context.step = static_cast<std::int64_t>(step);
+    context.sigma = 1 - 0.25 * static_cast<double>(step);
+    const auto whole = [](double value) { return at::full({1, 1, 1, 1, 2}, value, at::kFloat); };
+    calibration_->recorder()->record({.slot = Slot::kLatents}, context, {whole(z)});
+    calibration_->recorder()->record({.slot = Slot::kBranch}, context, {whole(v[step])});
+    z -= 0.25 * v[step];
+  }
+  finish_clip();
+  // 0 → 2: 4 is held for 8, so 8 stands for 12. 1 → 3: 8 held for 9 would be 16 for 17, but over
+  // two steps the mean was 6 where the velocity was 4: J = (4 − 6) / −0.5 = 4, 8 + 4 · 0.25 = 9.
+  // 0 → 3: 4 is held twice, 12 for 21.
+  EXPECT_EQ(param("errors"), "2:0.33333;0/2.span:1;2/3:0.42857/3.span:1");
 }
 
 TEST_F(CalibrationOf, PolicyWithoutOne_NamesThoseThatHave) {
