@@ -129,7 +129,7 @@ class BlockcachingCalibration final : public Calibration, private FeatureRecorde
 std::unique_ptr<Calibration> make(const CalibrationTask& task) {
   require_steps(task, 2, "a change is that between two steps");
   const Json& params = task.plan.clip.cache.params;
-  const bool fits = params.at("correction") == "scale_shift";
+  const bool fits = params.at("correction").get<std::string>() == "scale_shift";
   return std::make_unique<BlockcachingCalibration>(
       task, fits ? params.at("max_lag").get<std::int64_t>() : 0);
 }

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "cache/calibrated_table.h"
 #include "run/calibrate.h"
 #include "run/generate.h"
 #include "run/polynomial_fit.h"
