@@ -159,7 +159,8 @@ class BlockcachingPolicy final : public CachePolicy {
     for (std::size_t block = 0; block < blocks.size(); ++block) {
       const std::int64_t lag =
           context.step - last_computed_[index_of(branch)][context.expert][block];
-      if (!mask[block] || lag > std::ssize(blocks[block])) continue;
+      // 0 in the second part of a step whose first a guard computed.
+      if (!mask[block] || lag < 1 || lag > std::ssize(blocks[block])) continue;
       corrections[block] =
           blocks[block][static_cast<std::size_t>(lag - 1)][static_cast<std::size_t>(context.step)];
     }

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "kernels/simd.h"
 #include "run/generate.h"
 #include "run/resolve.h"
 #include "run/tune_points.h"
@@ -29,6 +30,7 @@ class Tune : public ::testing::Test {
                    parse_tune_axis("reuse_interval=1,2,3", bwcache),
                    parse_tune_axis("rebuild=output,residual", bwcache)};
     setup_.repeat = 1;
+    setup_.base.model.int8_variant = has_int8_products();
     model_ = load_model(setup_.base, manifest_);
   }
   Plan plan() const {
@@ -90,6 +92,7 @@ TEST_F(Tune, LongerReuse_IsForecastFasterAndWorse) {
 TEST_F(Tune, EveryPolicyThatCanBe_IsTuned) {
   for (const CachePolicyInfo& info : cache_policies()) {
     if (info.tunable == "{}" || !info.table.empty()) continue;
+    if (info.uses_int8 != nullptr && !has_int8_products()) continue;
     SCOPED_TRACE(info.name);
     setup_.base.clip.cache = {};
     setup_.base.clip.cache.policy = info.name;
