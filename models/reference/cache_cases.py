@@ -9,6 +9,7 @@ Where an implementation differs from bwcache-gen (docs/methods.md), the configur
     FasterCache   diffusers extrapolates from the last two outputs, though they were extrapolated themselves; here every
                   reuse follows two computed steps. It reuses attention only where the unconditional branch is left
                   out, so attention_start is not before cfg_start. It counts calls from 0, the authors' scripts from 1.
+    SeaCache      diffusers filters and compares the latents unless it is shown something else.
     TaylorSeer    diffusers computes at disable_cache_before_step + 1 + n · cache_interval: with 2 and 3 every third
                   step; its factors are bfloat16 unless told otherwise. cache-dit extrapolates from the fourth step on:
                   hence four steps of warm-up.
@@ -25,6 +26,7 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.hooks.faster_cache import _FASTER_CACHE_DENOISER_HOOK
+from torch import Tensor
 
 os.environ.setdefault("CACHE_DIT_LOG_LEVEL", "warning")  # read when it is imported
 import cache_dit
@@ -41,7 +43,9 @@ RATIOS = (1.0, 1.028, 1.0025, 1.0268, 0.9801, 1.0225, 1.0286, 0.9904, 1.0653, 0.
 class Clock:
     """Where the loop is; hooks ask for it."""
 
+    step: int = 0
     timestep: float = 1000.0
+    sigma: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,21 @@ def mag(model: Any, theirs: dict[str, Any], clock: Clock) -> None:
 def taylorseer(model: Any, theirs: dict[str, Any], clock: Clock) -> None:
     """TaylorSeer of diffusers, its factors in float32."""
     model.enable_cache(DIFFUSERS.TaylorSeerCacheConfig(taylor_factors_dtype=torch.float32, **theirs))
+
+
+def first_input(model: Any, args: tuple[Tensor, Tensor, Tensor], kwargs: dict[str, Any]) -> list[Tensor]:
+    """What SeaCache's authors filter and compare: the first block's modulated input, [D,F,H,W] per row."""
+    latents, t, text = args
+    places, block = model.patch_embedding(latents), model.blocks[0]
+    projection = model.condition_embedder(t, text, None)[1].unflatten(1, (6, -1))
+    shift, scale = (block.scale_shift_table + projection.float()).chunk(6, dim=1)[:2]
+    modulated = block.norm1(places.flatten(2).transpose(1, 2).float()) * (1 + scale) + shift
+    return list(modulated.transpose(1, 2).unflatten(2, places.shape[2:]))
+
+
+def sea(model: Any, theirs: dict[str, Any], clock: Clock) -> None:
+    """SeaCache of diffusers, which by itself compares the latents."""
+    model.enable_cache(DIFFUSERS.SeaCacheConfig(raw_vision_callback=first_input, **theirs))
 
 
 def pyramid(model: Any, theirs: dict[str, Any], clock: Clock) -> None:
@@ -123,7 +142,7 @@ def cases() -> dict[str, Case]:
                 "unconditional_batch_skip_range": 3,
                 "unconditional_batch_timestep_skip_range": (-1, 900),
                 "alpha_low_frequency": 1.2,
-                "low_frequency_weight_update_timestep_range": (600, 1001),
+                "low_frequency_weight_update_timestep_range": (650, 1001),
                 "alpha_high_frequency": 1.1,
                 "high_frequency_weight_update_timestep_range": (-1, 750),
             },
@@ -136,7 +155,7 @@ def cases() -> dict[str, Case]:
                 "cfg_start": "3",
                 "cfg_interval": 3,
                 "low": 1.2,
-                "low_until": "8",
+                "low_until": "7",
                 "high": 1.1,
                 "high_from": "6",
                 "growth": "compound",
@@ -178,6 +197,19 @@ def cases() -> dict[str, Case]:
             taylorseer,
             {"cache_interval": 2, "disable_cache_before_step": 1, "max_order": 0, "cache_identifiers": stages},
             {"policy": "static", "preset": "fora"},
+        ),
+        "seacache": Case(
+            "diffusers",
+            sea,
+            {
+                "threshold": 0.5,
+                "power_exp": 3.0,
+                "residual_order": 0,
+                "retention_steps": 2,
+                "max_consecutive_cached": 0,
+            },
+            {"policy": "seacache", "threshold": 0.5, "retain_first": 2},
+            threshold="threshold",
         ),
         "dbcache_each": Case(
             "cache-dit",

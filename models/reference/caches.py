@@ -12,9 +12,13 @@ Writes caches.safetensors. `<case>.latents` are the final latents [1,C,F,H,W] f3
                cross-attention, feed-forward), c computed, r reused. Counted at the last layer of each stage of the
                original, not asked of the library.
 
-`magcache.ratios.<branch>` are what MagCache's own calibration measures over the plain run, 1 at step 0. Metadata `run`
-is the sampling run of all cases, `weights` the hash of the bundle's weights. Noise, embeddings and weights are the tiny
-Wan bundle's (golden/runs.safetensors); state and coefficients are float64, model and guidance float32.
+`magcache.ratios.<branch>` are what MagCache's own calibration measures over the plain run, 1 at step 0.
+`seacache.filtered.<i>` are `seacache.tokens` [1,N,D] after SeaCache's filter; metadata `seacache.filter` has the grid
+{F,H,W} and each noise level and power.
+
+Metadata `run` is the sampling run of all cases, `weights` the hash of the bundle's weights. Noise, embeddings and
+weights are the tiny Wan bundle's (golden/runs.safetensors); state and coefficients are float64, model and guidance
+float32.
 
 cache_cases.py has the cases. Thresholds and windows are such that every case computes and reuses several times, and
 that no decision changes when a threshold moves by MARGIN.
@@ -34,12 +38,14 @@ from typing import Any
 
 import torch
 from diffusers.hooks.mag_cache import _MAG_CACHE_LEADER_BLOCK_HOOK
+from diffusers.hooks.sea_cache import _apply_sea_filter
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models.export import golden, tiny_wan
 from models.export.bundle import write_tensors
+from models.export.parts import seeded
 from models.reference.cache_cases import STEPS, Case, Clock, cases, mag
 from models.reference.schedulers import float64_defaults
 
@@ -102,41 +108,46 @@ class Inputs:
             return Inputs(model, file.get_tensor("noise"), texts, file.metadata()["weights"])
 
 
-def predict(
-    model: Any, inputs: Inputs, case: Case, at: tuple[Tensor, Tensor], counter: Counter
-) -> tuple[list[Tensor], list[str]]:
-    """Both branches' predictions at latents and time, and what was computed for them."""
-    x, t = at
-    counter.clear()
-    if case.batched:
-        both = model(
-            hidden_states=torch.cat([x, x]),
-            timestep=torch.cat([t, t]),
-            encoder_hidden_states=torch.cat([inputs.texts["uncond"], inputs.texts["cond"]]),
-            return_dict=False,
-        )[0]
-        return [both[1:], both[:1]], [counter.take(1), counter.take(2)]
-    predictions, done = [], []
-    for branch in BRANCHES:
-        counter.clear()
-        with model.cache_context(branch):
-            predictions.append(model(x, t, inputs.texts[branch], return_dict=False)[0])
-        done.append(counter.take())
-    return predictions, done
+class Cached:
+    """A copy of the model under the cache of a case."""
+
+    def __init__(self, inputs: Inputs, case: Case) -> None:
+        """Switch the cache on and count what is computed."""
+        self.model, self.clock = copy.deepcopy(inputs.model), Clock()
+        self._batched, self._texts = case.batched, inputs.texts
+        case.enable(self.model, case.theirs, self.clock)
+        self._counter = Counter(self.model.blocks)
+
+    def predict(self, x: Tensor, t: Tensor) -> tuple[list[Tensor], list[str]]:
+        """Both branches' predictions [1,C,F,H,W] at latents x and time t [1], and what was computed for each."""
+        self._counter.clear()
+        if self._batched:
+            both = self.model(
+                hidden_states=torch.cat([x, x]),
+                timestep=torch.cat([t, t]),
+                encoder_hidden_states=torch.cat([self._texts["uncond"], self._texts["cond"]]),
+                return_dict=False,
+            )[0]
+            return [both[1:], both[:1]], [self._counter.take(1), self._counter.take(2)]
+        predictions, done = [], []
+        place = {"step_index": self.clock.step, "sigma": self.clock.sigma, "num_inference_steps": RUN.steps}
+        for branch in BRANCHES:
+            self._counter.clear()
+            with self.model.cache_context(branch, **place):
+                predictions.append(self.model(x, t, self._texts[branch], return_dict=False)[0])
+            done.append(self._counter.take())
+        return predictions, done
 
 
 @torch.no_grad()
 def run(inputs: Inputs, case: Case) -> tuple[Tensor, Decisions]:
     """Final latents, and what was computed. As golden.sample, with a cache."""
-    model, clock = copy.deepcopy(inputs.model), Clock()
-    case.enable(model, case.theirs, clock)
-    counter = Counter(model.blocks)
-    scheduler = golden.make_scheduler(RUN.scheduler, RUN.steps)
+    cached, scheduler = Cached(inputs, case), golden.make_scheduler(RUN.scheduler, RUN.steps)
     latents = inputs.noise.double()
     decisions: Decisions = {branch: [] for branch in BRANCHES}
-    for t in scheduler.timesteps:
-        clock.timestep = float(t)
-        (cond, uncond), done = predict(model, inputs, case, (latents.float(), t.float().expand(1)), counter)
+    for step, t in enumerate(scheduler.timesteps):
+        cached.clock.step, cached.clock.timestep, cached.clock.sigma = step, float(t), float(scheduler.sigmas[step])
+        (cond, uncond), done = cached.predict(latents.float(), t.float().expand(1))
         for branch, text in zip(BRANCHES, done, strict=True):
             decisions[branch].append(text)
         guided = uncond + RUN.guidance_scale * (cond - uncond)
@@ -176,11 +187,25 @@ def calibrated_ratios(inputs: Inputs) -> dict[str, Tensor]:
     return found
 
 
+def filtered() -> tuple[dict[str, Tensor], str]:
+    """Tokens [1,N,D] before and after SeaCache's filter, and how they were filtered, as JSON."""
+    grid, noise_levels, powers = (3, 4, 5), (1.0, 0.9, 0.5, 0.05), (3.0, 2.0)
+    places = seeded(*grid, 4, seed=31)
+    tensors = {"seacache.tokens": places.reshape(1, -1, 4)}
+    cases = [{"sigma": sigma, "power": power} for sigma in noise_levels for power in powers]
+    for i, case in enumerate(cases):
+        after = _apply_sea_filter(places, case["sigma"], case["power"])
+        tensors[f"seacache.filtered.{i}"] = after.reshape(1, -1, 4)
+    return tensors, json.dumps({"grid": grid, "cases": cases})
+
+
 def goldens(inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of the file; raises ValueError for a case that shows too little."""
     sampling = {"scheduler": RUN.scheduler, "steps": RUN.steps, "guidance_scale": RUN.guidance_scale}
     tensors = {f"magcache.ratios.{branch}": ratios for branch, ratios in calibrated_ratios(inputs).items()}
-    metadata = {"weights": inputs.weights, "run": json.dumps(sampling), "tolerance": "1e-4 of max|latents|"}
+    metadata = {"weights": inputs.weights, "run": json.dumps(sampling), "tolerance": "1e-5 of the largest value"}
+    after, metadata["seacache.filter"] = filtered()
+    tensors |= after
     for name, case in cases().items():
         latents, decisions = run(inputs, case)
         if not is_clear(inputs, case, decisions):

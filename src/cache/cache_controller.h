@@ -36,7 +36,7 @@ struct ExpertLayout {
   std::vector<BlockInfo> blocks;
   std::uint64_t hidden_bytes = 0;    // all streams
   std::uint64_t probe_bytes = 0;     // Pass::probe
-  std::uint64_t filtered_bytes = 0;  // the same in f32 (SignalNeeds::denoised)
+  std::uint64_t filtered_bytes = 0;  // the same in f32 (SignalNeeds::content_spectrum)
   // Frames, rows and columns of tokens in the first stream, which is ordered by frame; a stream
   // may have others behind them.
   std::array<std::int64_t, 3> grid = {1, 1, 1};

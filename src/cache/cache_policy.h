@@ -112,9 +112,9 @@ struct SignalNeeds {
   // before, whether it computed or not.
   bool against_computed = true;
   bool progress = false;  // early only: EarlySignal::progress is measured too
-  // Early kAttentionInput only: what noise adds is filtered out before tensors are compared
-  // (wiener_filter.h).
-  bool denoised = false;
+  // Early kAttentionInput only: what noise adds to a content of spectrum |f|^−p is filtered out
+  // before tensors are compared (wiener_filter.h); 0: they are compared as they are.
+  double content_spectrum = 0;
 };
 
 // Site::kMiddle: how many blocks run at either end whatever is reused.

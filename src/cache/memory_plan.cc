@@ -59,7 +59,7 @@ std::uint64_t sample_bytes(const CacheKey& key, const CacheNeeds& needs,
     case Slot::kStage:  // at most: a stage may leave streams alone
       return expert.hidden_bytes;
     case Slot::kSignal:
-      if (needs.signal.denoised) return expert.filtered_bytes;
+      if (needs.signal.content_spectrum > 0) return expert.filtered_bytes;
       return needs.signal.kind == SignalKind::kAttentionInput ? expert.probe_bytes
                                                               : expert.hidden_bytes;
   }

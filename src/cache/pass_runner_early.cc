@@ -20,7 +20,9 @@ Hidden PassRunner::early_tensors(Pass& pass, const Hidden& stack_input, const Hi
   if (signal.kind == SignalKind::kAttentionInput) {
     return {timed(seconds, [&] {
       const at::Tensor input = pass.probe(parts_.needs.middle.first, hidden);
-      return signal.denoised ? wiener_filtered(input, parts_.expert.grid, context_.sigma) : input;
+      if (!(signal.content_spectrum > 0)) return input;
+      return wiener_filtered(input, parts_.expert.grid,
+                             {.sigma = context_.sigma, .spectrum = signal.content_spectrum});
     })};
   }
   if (signal.kind == SignalKind::kBlockOutput) return hidden;

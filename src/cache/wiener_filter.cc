@@ -7,36 +7,34 @@
 namespace bw {
 namespace {
 
-// |f|² [F,H,W] f32, in cycles over each side of the grid.
-at::Tensor square_frequency(const std::array<std::int64_t, 3>& grid, const at::Tensor& like) {
-  at::Tensor sum = at::zeros({1, 1, 1}, like.options().dtype(at::kFloat));
-  for (std::int64_t axis = 0; axis < 3; ++axis) {
-    const std::int64_t size = grid[static_cast<std::size_t>(axis)];
-    std::array<std::int64_t, 3> shape = {1, 1, 1};
-    shape[static_cast<std::size_t>(axis)] = size;
-    const at::Tensor f = at::fft_fftfreq(size, 1.0 / static_cast<double>(size), sum.options());
-    sum = sum + f.square().reshape(shape);
-  }
-  return sum;
+// The published code's: keep the gain finite at f = 0 and at both ends of the run.
+constexpr double kTiny = 1e-16;
+constexpr double kLeastShare = 1e-6;  // of content and of noise
+
+// Of an axis of `size` places: [size] f64.
+at::Tensor axis_gain(std::int64_t size, const WienerFilter& filter, const at::Tensor& like) {
+  const double noise = std::clamp(filter.sigma, kLeastShare, 1 - kLeastShare);
+  const double content = 1 - noise;
+  const at::Tensor frequency = at::fft_fftfreq(size, 1.0, like.options().dtype(at::kDouble)).abs();
+  const at::Tensor power = (frequency.pow(filter.spectrum) + kTiny).reciprocal();
+  return power * content / (power * (content * content) + (noise * noise + kTiny));
 }
 
 }  // namespace
 
 at::Tensor wiener_filtered(const at::Tensor& tokens, const std::array<std::int64_t, 3>& grid,
-                           double sigma) {
+                           const WienerFilter& filter) {
   const at::Tensor values = tokens.to(at::kFloat);
   if (values.size(1) != grid[0] * grid[1] * grid[2]) return values;
-  const at::Tensor power = square_frequency(grid, values).clamp_min(1).reciprocal();  // |f|^-2
-  const double kept = (1 - sigma) * (1 - sigma);
-  // At pure noise nothing of the content is left to compare; the ratio of two such features must
-  // still exist, so that level counts as almost pure.
-  const at::Tensor signal = power * std::max(kept, 1e-6);
-  const at::Tensor gain = signal / (signal + sigma * sigma);
+  at::Tensor gain = axis_gain(grid[0], filter, values).reshape({-1, 1, 1, 1}) *
+                    axis_gain(grid[1], filter, values).reshape({-1, 1, 1}) *
+                    axis_gain(grid[2], filter, values).reshape({-1, 1});
+  gain = (gain / gain.mean()).to(at::kFloat);  // [F,H,W,1]
   const at::Tensor by_place =
       values.reshape({values.size(0), grid[0], grid[1], grid[2], values.size(2)});
   constexpr std::array<std::int64_t, 3> kAxes = {1, 2, 3};
   const at::Tensor spectrum = at::fft_fftn(by_place, std::nullopt, kAxes);
-  const at::Tensor filtered = at::fft_ifftn(spectrum * gain.unsqueeze(-1), std::nullopt, kAxes);
+  const at::Tensor filtered = at::fft_ifftn(spectrum * gain, std::nullopt, kAxes);
   return at::real(filtered).reshape(values.sizes()).contiguous();
 }
 

@@ -178,7 +178,7 @@ inline std::string kind_of(const CacheNeeds& needs) {
   const SignalNeeds& signal = needs.signal;
   text += std::to_string(static_cast<int>(signal.kind)) + (signal.early ? "early" : "");
   text += std::to_string(static_cast<int>(signal.metric)) + (signal.progress ? "progress" : "");
-  text += signal.denoised ? "denoised" : "";
+  text += signal.content_spectrum > 0 ? "filtered" : "";
   return text + (needs.latents ? "latents" : "");
 }
 

@@ -37,8 +37,8 @@ class SummedInputChangePolicy : public CachePolicy {
     AccumulatedChange::Limits limits;
     Polynomial polynomial = {};
     Rebuild rebuild;
-    bool denoised = false;      // SignalNeeds::denoised
-    bool extrapolates = false;  // carries the residual on by AccumulatedChange::progress
+    double content_spectrum = 0;  // SignalNeeds::content_spectrum
+    bool extrapolates = false;    // carries the residual on by AccumulatedChange::progress
   };
   explicit SummedInputChangePolicy(Rule rule)
       : polynomial_(std::move(rule.polynomial)),
@@ -50,7 +50,7 @@ class SummedInputChangePolicy : public CachePolicy {
                      .branches = {true, false},
                      .early = true,
                      .against_computed = false,
-                     .denoised = rule.denoised};
+                     .content_spectrum = rule.content_spectrum};
   }
 
  private:

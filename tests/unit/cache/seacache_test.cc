@@ -31,7 +31,7 @@ TEST(Seacache_Retained, FirstAndLastSteps_AreComputed) {
 
 TEST(Seacache_Needs, TheInput_IsFilteredAndComparedWithTheStepBefore) {
   const CacheNeeds needs = make_seacache("{}", 10)->needs();
-  EXPECT_TRUE(needs.signal.denoised);
+  EXPECT_EQ(needs.signal.content_spectrum, 3);
   EXPECT_EQ(needs.signal.kind, SignalKind::kAttentionInput);
   EXPECT_FALSE(needs.signal.against_computed);
 }

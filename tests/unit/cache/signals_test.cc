@@ -45,20 +45,24 @@ TEST(Progress, AlongALine_IsTheRatioOfTheWays) {
   EXPECT_NEAR(progress(rows, batch), 1.5, 1e-6);
 }
 
-// G = (1 − σ)²S / ((1 − σ)²S + σ²), S = |f|^−2: a wave of two cycles at σ = 0.5 keeps 1/5, the mean
-// 1/2.
+// g = S/2 / (S/4 + 1/4) at σ = 0.5, S = |f|^−2: 2, 128/65, 32/17, 128/73 and 8/5 at 0 … 4 of 8
+// cycles, all but the first and the last of them twice; the gain is g over their mean.
 TEST(WienerFilter, Waves_KeepTheirGain) {
+  const double mean = (2 + 8.0 / 5 + 2 * (128.0 / 65 + 32.0 / 17 + 128.0 / 73)) / 8;
   const at::Tensor row = at::arange(8, at::kFloat) * (2 * M_PI * 2 / 8);
-  const at::Tensor wave = row.sin().reshape({1, 1, 8, 1}).expand({2, 3, 8, 4});  // columns
-  const at::Tensor tokens = (wave + 1.0).reshape({1, 48, 4}).contiguous();
-  const at::Tensor expected = (wave * 0.2 + 0.5).reshape({1, 48, 4});
-  EXPECT_TRUE(at::allclose(wiener_filtered(tokens, {2, 3, 8}, 0.5), expected, 0, 1e-5));
-  EXPECT_TRUE(at::allclose(wiener_filtered(tokens, {2, 3, 8}, 0), tokens, 0, 1e-5)) << "no noise";
+  const at::Tensor wave = row.sin().reshape({1, 8, 1}).expand({1, 8, 4});  // two cycles
+  const at::Tensor tokens = (wave + 1.0).contiguous();
+  const at::Tensor expected = (wave * (32.0 / 17) + 2.0) / mean;
+  const auto filtered = [&](double sigma) {
+    return wiener_filtered(tokens, {1, 1, 8}, {.sigma = sigma, .spectrum = 2});
+  };
+  EXPECT_TRUE(at::allclose(filtered(0.5), expected, 0, 1e-5));
+  EXPECT_TRUE(at::allclose(filtered(0), tokens, 0, 1e-5)) << "no noise";
 }
 
 TEST(WienerFilter, TokensThatAreNoGrid_PassUnchanged) {
   const at::Tensor tokens = seeded_randn({1, 7, 4}, 1);
-  EXPECT_TRUE(at::equal(wiener_filtered(tokens, {2, 3, 8}, 0.5), tokens));
+  EXPECT_TRUE(at::equal(wiener_filtered(tokens, {2, 3, 8}, {.sigma = 0.5, .spectrum = 2}), tokens));
 }
 
 }  // namespace
