@@ -203,7 +203,7 @@ def goldens(inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of the file; raises ValueError for a case that shows too little."""
     sampling = {"scheduler": RUN.scheduler, "steps": RUN.steps, "guidance_scale": RUN.guidance_scale}
     tensors = {f"magcache.ratios.{branch}": ratios for branch, ratios in calibrated_ratios(inputs).items()}
-    metadata = {"weights": inputs.weights, "run": json.dumps(sampling), "tolerance": "1e-4 of the largest value"}
+    metadata = {"weights": inputs.weights, "run": json.dumps(sampling), "tolerance": "1e-5 of the largest value"}
     after, metadata["seacache.filter"] = filtered()
     tensors |= after
     for name, case in cases().items():

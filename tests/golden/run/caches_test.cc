@@ -21,6 +21,9 @@ namespace {
 using Words = std::vector<std::string>;  // per step
 
 constexpr std::size_t kStages = 3;  // of a block of Wan
+// Less than the other goldens': a weight of a cache that is a little off moves latents little.
+// Measured: at most 4e-7.
+constexpr double kCacheTolerance = 1e-5;
 
 // A word per block, a letter per stage: c computed, r reused.
 std::string words(const BranchPlan& done, std::size_t num_blocks) {
@@ -74,7 +77,7 @@ TEST_P(Caches, WholeRun_DecidesAndEndsAsThePublishedCache) {
           << way << ", " << of;
     }
     bw::testing::expect_close(found.latents, golden_.tensors.at(name + ".latents"),
-                              name + "." + way);
+                              name + "." + way, kCacheTolerance);
   }
 }
 
@@ -126,7 +129,7 @@ TEST_F(CachesFile, SeacacheFilter_EqualsItsOwn) {
                               .spectrum = cases[i].at("power").get<double>()};
     bw::testing::expect_close(wiener_filtered(golden_.tensors.at("seacache.tokens"), grid, filter),
                               golden_.tensors.at("seacache.filtered." + std::to_string(i)),
-                              "filter." + std::to_string(i));
+                              "filter." + std::to_string(i), kCacheTolerance);
   }
 }
 
