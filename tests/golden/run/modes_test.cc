@@ -6,6 +6,7 @@
 
 #include "bundle/bundle.h"
 #include "golden/bundle/relative_error.h"
+#include "kernels/relative_l1.h"
 #include "kernels/simd.h"
 #include "run/generate.h"
 #include "run/resolve.h"
@@ -17,23 +18,29 @@ namespace {
 struct Mode {
   const char* name;
   Json config;
-  Json stock;        // what it is compared with
-  double tolerance;  // max|a − b| / max|b| of the final latents
+  // float32: max|a − b| / max|b| of the final latents against the stock graph. bfloat16: the
+  // distance to the float32 run, in units of the distance that the stock graph in bfloat16 has to
+  // it; how far rounding carries a run depends on the weights, which of two graphs rounds more does
+  // not.
+  double tolerance;
 };
 
 const Json kStock32 = {{"dtype", "float32"}, {"no_rewrite", true}};
 const Json kStock16 = {{"dtype", "bfloat16"}, {"no_rewrite", true}};
 
-// About twice what was measured with AVX-512 (2.1e-6, 1.6e-6, 0.032, 0.034, 0.044, 0.047), float32
-// ten times: another processor sums in another order. bfloat16 rounds to 8 bits after every
-// operator of the stock graph, and in other places in the fused ones.
+// Measured with AVX-512: 2.1e-6, 1.6e-6, 0.79, 0.65, 0.68, 0.99; another processor sums in another
+// order.
 const Mode kModes[] = {
-    {"float32", {{"dtype", "float32"}}, kStock32, 2e-5},
-    {"float32_plain_attention", {{"dtype", "float32"}, {"attention", "plain"}}, kStock32, 2e-5},
-    {"bfloat16", {{"dtype", "bfloat16"}}, kStock16, 0.07},
-    {"bfloat16_sdpa", {{"dtype", "bfloat16"}, {"attention", "sdpa"}}, kStock16, 0.07},
-    {"bfloat16_plain_attention", {{"dtype", "bfloat16"}, {"attention", "plain"}}, kStock16, 0.09},
-    {"int8", {{"dtype", "bfloat16"}, {"quantize", "int8"}}, kStock16, 0.1}};
+    {"float32", {{"dtype", "float32"}}, 2e-5},
+    {"float32_plain_attention", {{"dtype", "float32"}, {"attention", "plain"}}, 2e-5},
+    {"bfloat16", {{"dtype", "bfloat16"}}, 1.25},
+    {"bfloat16_sdpa", {{"dtype", "bfloat16"}, {"attention", "sdpa"}}, 1.25},
+    {"bfloat16_plain_attention", {{"dtype", "bfloat16"}, {"attention", "plain"}}, 1.25},
+    {"int8", {{"dtype", "bfloat16"}, {"quantize", "int8"}}, 2.0}};
+
+double relative_l1(const at::Tensor& a, const at::Tensor& b) {
+  return relative_l1_sums(a, b).distance();
+}
 
 class Modes : public ::testing::TestWithParam<Mode> {
  protected:
@@ -61,10 +68,19 @@ class Modes : public ::testing::TestWithParam<Mode> {
 };
 
 TEST_P(Modes, WholeRun_IsNearTheStockGraph) {
-  const Plan fused = plan(GetParam().config), stock = plan(GetParam().stock);
-  bw::testing::expect_close(latents(*load_model(fused, manifest_), fused),
-                            latents(*load_model(stock, manifest_), stock), GetParam().name,
-                            GetParam().tolerance);
+  const auto latents_of = [&](const Json& config) {
+    const Plan chosen = plan(config);
+    return latents(*load_model(chosen, manifest_), chosen);
+  };
+  const at::Tensor exact = latents_of(kStock32);
+  const at::Tensor found = latents_of(GetParam().config);
+  if (GetParam().config.at("dtype") == "float32") {
+    bw::testing::expect_close(found, exact, GetParam().name, GetParam().tolerance);
+    return;
+  }
+  const double stock = relative_l1(latents_of(kStock16), exact);
+  RecordProperty("times_the_stock_graph", std::to_string(relative_l1(found, exact) / stock));
+  EXPECT_LE(relative_l1(found, exact), GetParam().tolerance * stock) << "stock graph " << stock;
 }
 
 TEST_P(Modes, SecondLoadAndCacheThatNeverReuses_ChangeNoBit) {
