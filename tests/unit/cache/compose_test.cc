@@ -31,10 +31,7 @@ char letter(Site site) {
 std::string letters_of(const CachePolicy& policy, std::int64_t num_steps) {
   std::string letters;
   for (std::int64_t step = 0; step < num_steps; ++step) {
-    EvaluationContext context;
-    context.index = context.step = step;
-    context.num_steps = num_steps;
-    context.guided = true;
+    const EvaluationContext context = guided_step(step, num_steps);
     const EvaluationPlan plan = policy.begin(context);
     EXPECT_EQ(plan.branches[0].reuse, plan.branches[1].reuse) << step;
     letters += plan.reuse_guided ? 'g' : letter(plan.branches[0].reuse);

@@ -42,6 +42,15 @@ inline std::unique_ptr<CachePolicy> make_policy_from(std::string_view name, cons
   return find_cache_policy(name, origin).make(params, origin, shape);
 }
 
+// The only evaluation of a step.
+inline EvaluationContext guided_step(std::int64_t step, std::int64_t num_steps) {
+  EvaluationContext context;
+  context.index = context.step = step;
+  context.num_steps = num_steps;
+  context.guided = true;
+  return context;
+}
+
 struct Played {
   std::string cond;  // c = computed, r = reused, per step
   std::string uncond;
@@ -55,10 +64,7 @@ inline Played play(CachePolicy& policy, std::int64_t num_steps, const Script& sc
   Played played;
   std::vector<std::int64_t> last_computed(kNumBranches, -1);
   for (std::int64_t step = 0; step < num_steps; ++step) {
-    EvaluationContext context;
-    context.index = context.step = step;
-    context.num_steps = num_steps;
-    context.guided = true;
+    const EvaluationContext context = guided_step(step, num_steps);
     const EvaluationPlan plan = policy.begin(context);
     const Distances distances = script(step);
     Observation observation;

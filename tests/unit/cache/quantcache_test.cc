@@ -25,10 +25,7 @@ std::vector<std::string> play_blocks(CachePolicy& policy, std::int64_t num_steps
   std::vector<std::string> steps;
   std::vector<bool> computed(kBlocks, false);
   for (std::int64_t step = 0; step < num_steps; ++step) {
-    EvaluationContext context;
-    context.index = context.step = step;
-    context.num_steps = num_steps;
-    context.guided = true;
+    const EvaluationContext context = guided_step(step, num_steps);
     const EvaluationPlan plan = policy.begin(context);
     EXPECT_EQ(plan.branches[0], plan.branches[1]) << step;
     Observation observation;
