@@ -6,6 +6,7 @@ python -m models.default.tokenizer --model tokenizer.model "a fox moving from le
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import random
 import string
@@ -55,10 +56,10 @@ def train(captions: Sequence[str], out: str | os.PathLike[str], vocab: int = 102
     # Letters in random order, so that unknown words are spelled, not lost.
     for _ in range(len(captions) // 20):
         lines.append("".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(2, 7))))
-    prefix = Path(f"{out}.part")
+    model = io.BytesIO()  # a prefix of a file would stand in the model, with the machine's path
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
-        model_prefix=str(prefix),
+        model_writer=model,
         model_type="unigram",
         vocab_size=vocab,
         byte_fallback=True,
@@ -71,8 +72,8 @@ def train(captions: Sequence[str], out: str | os.PathLike[str], vocab: int = 102
         minloglevel=2,
         num_threads=1,
     )
-    os.replace(f"{prefix}.model", out)
-    os.remove(f"{prefix}.vocab")
+    Path(f"{out}.part").write_bytes(model.getvalue())
+    os.replace(f"{out}.part", out)
 
 
 def train_from_grammar(out: str | os.PathLike[str], lines: int = 60000, seed: int = 0) -> None:

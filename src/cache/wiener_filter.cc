@@ -24,7 +24,7 @@ at::Tensor axis_gain(std::int64_t size, const WienerFilter& filter, const at::Te
 
 at::Tensor wiener_filtered(const at::Tensor& tokens, const std::array<std::int64_t, 3>& grid,
                            const WienerFilter& filter) {
-  const at::Tensor values = tokens.to(at::kFloat);
+  at::Tensor values = tokens.to(at::kFloat);
   if (values.size(1) != grid[0] * grid[1] * grid[2]) return values;
   at::Tensor gain = axis_gain(grid[0], filter, values).reshape({-1, 1, 1, 1}) *
                     axis_gain(grid[1], filter, values).reshape({-1, 1, 1}) *
