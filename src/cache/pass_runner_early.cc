@@ -19,7 +19,7 @@ Hidden PassRunner::early_tensors(Pass& pass, const Hidden& stack_input, const Hi
   double& seconds = parts_.clocks.indicator_seconds;
   if (signal.kind == SignalKind::kAttentionInput) {
     return {timed(seconds, [&] {
-      const at::Tensor input = pass.probe(parts_.needs.middle.first, hidden);
+      at::Tensor input = pass.probe(parts_.needs.middle.first, hidden);
       if (!(signal.content_spectrum > 0)) return input;
       return wiener_filtered(input, parts_.expert.grid,
                              {.sigma = context_.sigma, .spectrum = signal.content_spectrum});
