@@ -280,6 +280,18 @@ def defaults(minutes: float | None, steps: int | None) -> dict[str, Any]:
     }
 
 
+def machine(device: str) -> str:
+    """Its kind, for the model card."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    try:
+        rows = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        rows = []
+    name = next((r.split(":", 1)[1].strip() for r in rows if r.startswith("model name")), "processor")
+    return f"{os.cpu_count()} cores, {name}"
+
+
 def parse() -> argparse.Namespace:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -322,6 +334,7 @@ def make_plan(a: argparse.Namespace) -> dict[str, Any]:
             plan["minutes"] |= {s: min(plan["minutes"][s], most) for s, most in MOST.items()}
     if not plan["minutes"] and plan["steps"] is None:
         raise SystemExit("--minutes or --steps is needed to start a training")
+    plan["machine"] = machine(plan["device"])
     if plan["frames"] % 4 != 1 or plan["size"] % 32:
         raise SystemExit(f"--frames must be 4n+1 and --size a multiple of 32 (got {plan['frames']}, {plan['size']})")
     a.out.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from .dit import Block, DiT, DiTConfig, TextEncoder, fused_attention, grid_coord
 from .latents import OUTLIER, mean_square
 from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
-from .train_text import Tokenizer, attribute_loss, word
+from .train_text import TextOptions, Tokenizer, attribute_loss, draw_texts, order_accuracy, word
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class DiTOptions:
     flat: float = 0.5
     warm: int = 60
     shift: float = 2.0  # pushes training times towards noise
-    sprite: float = 2.0  # extra loss weight of tokens under the sprite
-    attributes: float = 0.05  # weight of the attribute loss
+    sprite: float = 4.0  # extra loss weight of tokens under the sprite
+    attributes: float = 0.3  # weight of the attribute loss
+    read: int = 48  # further captions a step that only the text encoder reads, as in its own training
     empty: float = 0.1  # captions dropped for guidance
     average: float = 0.999
     validation: int = 48  # clips at the end of the bank, never trained on
@@ -168,6 +169,15 @@ class DiTTrainer(Trainer):
         t, noise = draw_times(n, self.o.shift, g), torch.randn(x.shape, generator=g, device=self.device)
         return Batch(x, coords, 1 + self.o.sprite * cover.flatten(1), ids, classes, t, noise)
 
+    def attributes(self, step: int, embedding: Tensor, classes: Tensor) -> Tensor:
+        """Of the clips' captions and of others beside them: the clips of a batch are too few to keep word order."""
+        if self.o.read:
+            rng = random.Random(f"read-{self.o.seed}-{step}")
+            texts, more = draw_texts(rng, TextOptions(batch=self.o.read))
+            embedding = torch.cat([embedding, self.model.text(self.tokenizer(texts).to(self.device))])
+            classes = torch.cat([classes, torch.tensor(more, device=self.device)])
+        return attribute_loss(self.model.text, embedding, classes)
+
     def loss(self, step: int, fraction: float) -> Tensor:
         phase = next((p for p in self.o.phases if fraction < p.until), self.o.phases[-1])
         b = self.batch(step, phase)
@@ -175,35 +185,43 @@ class DiTTrainer(Trainer):
         with self.autocast():
             embedding = self.model.text(b.ids)
             v = self.model.dit((1 - t) * b.x + t * b.noise, b.t, embedding, b.coords)
-            attributes = attribute_loss(self.model.text, embedding, b.classes)
+            attributes = self.attributes(step, embedding, b.classes)
         error = ((v.float() - (b.noise - b.x)).pow(2) * self.channel).mean(-1)
         loss = (error * b.weight).mean() / b.weight.mean()
         (loss + self.o.attributes * attributes).backward()
         self.last = {"samples": len(b.t), "frames": phase.frames or self.frames, "attributes": attributes.detach()}
         return loss.detach()
 
-    def kept_apart(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips of the validation -> normalised latents, ids of their canonical captions"""
+    def kept_apart(self, part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips of the validation -> normalised latents, sprite cover, ids of their canonical captions"""
         ids = self.tokenizer([canonical(self.scenes[i]) for i in part.tolist()])
-        return self.normalised(part).to(self.device), ids.to(self.device)
+        drawn = (self.normalised(part), self.cover[part].float() / 255, ids)
+        z, cover, ids = (v.to(self.device) for v in drawn)
+        return z, cover, ids
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Error of the averaged weights on clips kept apart, at fixed noise, by quarter of t and in the mean."""
+        """Error of the averaged weights on clips kept apart, at fixed noise: in the mean, by quarter of t, and under
+        the sprite; share of the order-only directions that the text encoder reads."""
         n = len(self.validation)
         g = torch.Generator().manual_seed(1)
         noise = torch.randn(n, len(self.full), self.cfg.channels, generator=g)
-        t, out = torch.linspace(0.05, 0.95, n), []
+        t, out, covered = torch.linspace(0.05, 0.95, n), [], []
         with self.averages().applied(self.model), torch.compiler.set_stance("force_eager"):
             for k in range(0, n, 24):
                 part = self.validation[k : k + 24]
-                z, ids = self.kept_apart(part)
+                z, cover, ids = self.kept_apart(part)
                 x, e, tk = to_tokens(z), noise[k : k + 24].to(self.device), t[k : k + 24].to(self.device)
                 with self.autocast():
                     xt = (1 - tk)[:, None, None] * x + tk[:, None, None] * e
                     v = self.model.dit(xt, tk, self.model.text(ids), self.full)
-                out.append(((v.float() - (e - x)).pow(2) * self.channel).mean((1, 2)).cpu())
+                error = ((v.float() - (e - x)).pow(2) * self.channel).mean(2)
+                w = cover.flatten(1)
+                out.append(error.mean(1).cpu())
+                covered.append(((error * w).sum(1) / w.sum(1).clamp(min=1e-6)).cpu())
+            order = order_accuracy(self.model.text, self.tokenizer)
         self.after()
         errors = torch.cat(out)
         quarters = [round(q.mean().item(), 4) for q in errors.chunk(4)]
-        return {"validation": errors.mean().item(), "quarters": quarters, "dropped": self.dropped}
+        figures = {"validation": errors.mean().item(), "sprite": torch.cat(covered).mean().item(), "order": order}
+        return {**figures, "quarters": quarters, "dropped": self.dropped}

@@ -43,7 +43,9 @@ def origin(f: dict[str, Any], t: Training, config: dict[str, Any], weights: str)
     yield from table(("file", "sha256"), ((k, v) for k, v in f["weights"].items()), weights)
     yield "    " + "\n    ".join(commands(t))
     yield ""
-    yield f"Training step {f['step']}; device {t.plan['device']}."
+    yield f"Training step {f['step']}; device {t.plan['device']}; machine {t.plan.get('machine', 'unknown')}."
+    if t.plan.get("init"):
+        yield "EARLIER is the packed checkpoint of the weights before these, whose hours are not in the table."
     if t.commit:
         yield f"Commit of this evaluation: {t.commit}."
     yield ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 STAGES = ("vae", "text", "dit", "classifier")
-FIGURES = {"vae": ("psnr", "sprite"), "text": ("order",), "dit": ("validation",), "classifier": ()}
+FIGURES = {"vae": ("psnr", "sprite"), "text": ("order",), "dit": ("validation", "sprite", "order"), "classifier": ()}
 POINTS = 8  # of a curve
 
 
@@ -63,13 +63,14 @@ def commands(t: Training) -> list[str]:
     """The command of each stage, from the plan."""
     p = t.plan
     base = "python -m models.default.train"
+    start = " --init EARLIER" if p.get("init") else ""
     sizes = " ".join(f"--{k} {p[k]}" for k in ("preset", "clips", "latents", "size", "frames"))
     sizes += "".join(f" --{k.replace('_', '-')}" for k in ("compile", "decoder_only") if p[k])
     if p["steps"] is not None:
-        return [f"{base} --steps {p['steps']} {sizes} --device {p['device']}"]
+        return [f"{base} --steps {p['steps']} {sizes} --device {p['device']}{start}"]
     out: list[str] = []
     for s in t.stages:
         minutes = p["minutes"].get(s.name, s.minutes)
-        more = f" {sizes} --device {p['device']}" if not out else ""
+        more = f" {sizes} --device {p['device']}{start}" if not out else ""
         out.append(f"{base} --resume --stage {s.name} --minutes {minutes:g}{more}")
     return out

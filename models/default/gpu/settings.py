@@ -45,8 +45,10 @@ class Settings:
         return TextOptions(batch=self.text_batch)
 
     def dit_options(self, batch: int) -> DiTOptions:
-        """Whole clips from the start, so that the blocks are compiled for one shape."""
-        return DiTOptions(phases=(Phase(1.0, 0, batch),), lr=0.02, flat=0.6, shift=2.5, validation=self.validation)
+        """Whole clips from the start, so that the blocks are compiled for one shape; and no captions worded by the host
+        within a step."""
+        whole = (Phase(1.0, 0, batch),)
+        return DiTOptions(phases=whole, lr=0.02, flat=0.6, shift=2.5, read=0, validation=self.validation)
 
 
 FULL = Settings()

@@ -100,5 +100,6 @@ class DeviceDiTTrainer(DiTTrainer):
         classes = torch.where(empty, self.unsaid, own.classes[rows, k].long())
         return own.normalised(own.z[rows]), own.cover[rows].float() / 255, ids, classes
 
-    def kept_apart(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        return self.latents.normalised(self.latents.z[part]), self.latents.ids[part, -1].long()
+    def kept_apart(self, part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        own = self.latents
+        return own.normalised(own.z[part]), own.cover[part].float() / 255, own.ids[part, -1].long()

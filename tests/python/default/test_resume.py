@@ -166,6 +166,26 @@ def test_bank_with_a_held_out_combination_is_refused(data: Path) -> None:
         DiTTrainer(config(tok), bank, tok, DiTOptions(validation=2), "cpu")
 
 
+def test_text_encoder_goes_on_reading_beside_the_clips(data: Path, tmp_path: Path) -> None:
+    """A batch whose captions are all empty still teaches it the words."""
+    tok, learned = tokenizer.Tokenizer(data / "tokenizer.model"), {}
+    for read in (0, 16):
+        options = DiTOptions(phases=(Phase(1.0, 0, 2),), validation=2, read=read, empty=1.0)
+        trainer = DiTTrainer(config(tok), latent_bank(), tok, options, "cpu")
+        trainer.loss(0, 0.5)
+        rows = trainer.model.text.emb.weight.grad.abs().sum(-1) > 0
+        learned[read] = int(rows.sum())
+        assert 0 <= trainer.evaluate()["order"] <= 1
+    assert learned[0] <= 2 < 20 < learned[16]
+
+
+def test_error_under_the_sprite_is_weighted_by_its_cover(data: Path) -> None:
+    tok, bank = tokenizer.Tokenizer(data / "tokenizer.model"), latent_bank()
+    bank["cover"][:] = 255
+    figures = DiTTrainer(config(tok), bank, tok, DiTOptions(validation=2), "cpu").evaluate()
+    assert figures["sprite"] == pytest.approx(figures["validation"])
+
+
 def poisoned(trainer: Any, steps: set[int]) -> Callable[[int, float], torch.Tensor]:
     good = trainer.loss
 
