@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .evaluation.pixels import sharpness
 from .latents import rounded_encoder
 from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
@@ -39,6 +40,7 @@ class VAEOptions:
     average: float = 0.998
     limit: float = 4.0  # latents beyond this are pulled back, before the bound
     decoder_only: bool = False  # keeps the latents: the encoder is frozen
+    texture: float = 1.0  # weight of the texture loss, once the encoder is frozen
     seed: int = 0
 
 
@@ -84,6 +86,23 @@ def reconstruction_loss(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         e = d if scale == 1 else F.avg_pool2d(d, 2)
         gradients = gradients + (e[..., 1:] - e[..., :-1]).abs().mean() + (e[..., 1:, :] - e[..., :-1, :]).abs().mean()
     return d.abs().mean() + 0.5 * gradients + 0.25 * (v[:, 1:] - v[:, :-1]).abs().mean()
+
+
+def roughness(frames: Tensor) -> list[Tensor]:
+    """Root mean square of the differences between neighbouring columns, and rows, in windows of 8 pixels, at two
+    scales. frames [N, 3, H, W]"""
+    out = []
+    for f in (frames, F.avg_pool2d(frames, 2)):
+        for d in (f[..., 1:] - f[..., :-1], f[..., 1:, :] - f[..., :-1, :]):
+            out.append((F.avg_pool2d(d.pow(2).mean(1, keepdim=True), 8, 4) + 1e-5).sqrt())
+    return out
+
+
+def texture_loss(y: Tensor, x: Tensor) -> Tensor:
+    """Where latents leave detail open, the losses above want its mean, which is blur. This one wants as much detail
+    as the clip has there, whatever it is. [B, T, 3, H, W]"""
+    pairs = zip(roughness(y.flatten(0, 1)), roughness(x.flatten(0, 1)), strict=True)
+    return torch.stack([(a - b).abs().mean() for a, b in pairs]).sum()
 
 
 def decibels(mse: Tensor) -> Tensor:
@@ -151,11 +170,15 @@ class VAETrainer(Trainer):
             amount = self.o.noise * torch.rand(len(z), 1, 1, 1, 1, generator=g, device=self.device)
             y = self.model.decoder(z + amount * z.detach().std((0, 1, 3, 4), keepdim=True) * noise)
         loss = reconstruction_loss(y.float(), x, weight / weight.mean())
+        self.last = {"samples": len(x), "z_max": raw.detach().abs().max()}
+        if self.o.decoder_only:
+            texture = texture_loss(y.float(), x)
+            loss = loss + self.o.texture * texture
+            self.last["texture"] = texture.detach()
         axes = (0, 1, 3, 4)
         scale = z.mean(axes).pow(2).mean() + (z.std(axes) - 1).pow(2).mean()
         far = (raw.float().abs() - self.o.limit).clamp(min=0).pow(2).mean()
         (loss + 1e-3 * scale + 1e-2 * far).backward()
-        self.last = {"samples": len(x), "z_max": raw.detach().abs().max()}
         return loss.detach()
 
     def load(self, state: dict[str, Any]) -> None:
@@ -181,7 +204,8 @@ class VAETrainer(Trainer):
         y = self.reconstruct(self.held.clips)
         x = torch.from_numpy(np.array(self.held.clips)).float() / 255
         self.write(y)
-        return psnr_report(x, y, torch.from_numpy(np.array(self.held.cover)))
+        figures = psnr_report(x, y, torch.from_numpy(np.array(self.held.cover)))
+        return figures | sharpness(y * 255, torch.from_numpy(np.array(self.held.clips)))
 
     def write(self, y: Tensor) -> None:
         """The averaged weights for the next stage, and a sheet of originals beside reconstructions."""
