@@ -173,7 +173,7 @@ class DiTTrainer(Trainer):
         """Of the clips' captions and of others beside them: the clips of a batch are too few to keep word order."""
         if self.o.read:
             rng = random.Random(f"read-{self.o.seed}-{step}")
-            texts, more = draw_texts(rng, TextOptions(batch=self.o.read))
+            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.7))
             embedding = torch.cat([embedding, self.model.text(self.tokenizer(texts).to(self.device))])
             classes = torch.cat([classes, torch.tensor(more, device=self.device)])
         return attribute_loss(self.model.text, embedding, classes)
