@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .evaluation.pixels import sharpness
+from .evaluation.pixels import BLOCK, sharpness
 from .latents import rounded_encoder
 from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
@@ -40,7 +40,8 @@ class VAEOptions:
     average: float = 0.998
     limit: float = 4.0  # latents beyond this are pulled back, before the bound
     decoder_only: bool = False  # keeps the latents: the encoder is frozen
-    texture: float = 1.0  # weight of the texture loss, once the encoder is frozen
+    texture: float = 2.0  # weight of the texture loss, once the encoder is frozen
+    seams: float = 0.15  # weight of the seam loss, then
     seed: int = 0
 
 
@@ -103,6 +104,15 @@ def texture_loss(y: Tensor, x: Tensor) -> Tensor:
     as the clip has there, whatever it is. [B, T, 3, H, W]"""
     pairs = zip(roughness(y.flatten(0, 1)), roughness(x.flatten(0, 1)), strict=True)
     return torch.stack([(a - b).abs().mean() for a, b in pairs]).sum()
+
+
+def seam_loss(y: Tensor, x: Tensor) -> Tensor:
+    """L1 of the error's step from one latent position to the next: an error that ends there shows the grid.
+    [B, T, 3, H, W]"""
+    d = y - x
+    columns = d[..., BLOCK::BLOCK] - d[..., BLOCK - 1 : -1 : BLOCK]
+    rows = d[..., BLOCK::BLOCK, :] - d[..., BLOCK - 1 : -1 : BLOCK, :]
+    return columns.abs().mean() + rows.abs().mean()
 
 
 def decibels(mse: Tensor) -> Tensor:
@@ -172,9 +182,9 @@ class VAETrainer(Trainer):
         loss = reconstruction_loss(y.float(), x, weight / weight.mean())
         self.last = {"samples": len(x), "z_max": raw.detach().abs().max()}
         if self.o.decoder_only:
-            texture = texture_loss(y.float(), x)
-            loss = loss + self.o.texture * texture
-            self.last["texture"] = texture.detach()
+            texture, seams = texture_loss(y.float(), x), seam_loss(y.float(), x)
+            loss = loss + self.o.texture * texture + self.o.seams * seams
+            self.last |= {"texture": texture.detach(), "seams": seams.detach()}
         axes = (0, 1, 3, 4)
         scale = z.mean(axes).pow(2).mean() + (z.std(axes) - 1).pow(2).mean()
         far = (raw.float().abs() - self.o.limit).clamp(min=0).pow(2).mean()

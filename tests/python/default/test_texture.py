@@ -1,9 +1,9 @@
-"""The loss that asks a decoder for as much detail as the clip has, not for its mean."""
+"""The losses of a decoder alone: as much detail as the clip has, not its mean; no seams between latent positions."""
 
 import torch
 import torch.nn.functional as F
 
-from models.default.train_vae import texture_loss
+from models.default.train_vae import seam_loss, texture_loss
 
 
 def clips(seed: int) -> torch.Tensor:
@@ -35,3 +35,13 @@ def test_gradient_is_finite_where_both_are_flat() -> None:
     y = torch.full((1, 1, 3, 32, 32), 0.5, requires_grad=True)
     texture_loss(y, torch.full_like(y, 0.5)).backward()
     assert y.grad is not None and y.grad.isfinite().all()
+
+
+def test_seams_are_steps_of_the_error_between_latent_positions() -> None:
+    x = clips(0)
+    assert seam_loss(x + 0.25, x) < 1e-6  # the same everywhere
+    step = torch.zeros(32)
+    step[16:] = 0.25  # rises from one position to the next
+    assert torch.isclose(seam_loss(x + step, x), torch.tensor(0.25), atol=1e-5)
+    assert torch.isclose(seam_loss(x + step[:, None], x), torch.tensor(0.25), atol=1e-5)
+    assert seam_loss(x + step.roll(-8), x) < 1e-6  # inside a position
