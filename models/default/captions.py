@@ -12,117 +12,22 @@ import json
 import random
 from pathlib import Path
 
+from .phrases import (
+    BACKGROUNDS,
+    BESIDE,
+    CAMERAS,
+    HELD_PHRASES,
+    LIGHTS,
+    MOTIONS,
+    ORDER_ONLY,
+    PHRASES,
+    RELATIONS,
+    WEATHERS,
+)
 from .subjects import HELD_SUBJECTS, SUBJECTS
 
 Scene = dict[str, str | None]
 
-MOTIONS = {
-    "left to right": [
-        "moving from left to right",
-        "crossing from left to right",
-        "going right",
-        "moving to the right",
-        "travelling rightwards",
-    ],
-    "right to left": [
-        "moving from right to left",
-        "crossing from right to left",
-        "going left",
-        "moving to the left",
-        "travelling leftwards",
-    ],
-    "rising": ["rising", "moving up", "going up", "rising upwards"],
-    "falling": ["falling", "moving down", "dropping", "falling down"],
-    "bouncing": ["bouncing", "jumping", "jumping up and down", "bouncing on the ground"],
-    "circling": ["circling", "moving in circles", "flying in a circle"],
-    "spinning": ["spinning", "rotating", "turning round and round"],
-    "growing": ["growing", "coming closer", "getting bigger"],
-    "shrinking": ["shrinking", "going away", "getting smaller"],
-    "still": ["standing still", "resting", "not moving"],
-}
-# These phrases differ from their opposites in word order alone: they are what a reader without position
-# sense gets wrong, so they have a share of their own in training and a gate before it (train_text.py).
-ORDER_ONLY = {m: MOTIONS[m][:2] for m in ("left to right", "right to left")}
-BACKGROUNDS = {
-    "hills": ["in the hills", "over green hills", "in front of rolling hills"],
-    "mountains": ["in the mountains", "in front of mountains", "below snowy peaks"],
-    "desert": ["in the desert", "over sand dunes", "in a sandy desert"],
-    "sea": ["at sea", "over the ocean", "on the water"],
-    "forest": ["in the forest", "in front of a forest", "in the woods"],
-    "meadow": ["in a meadow", "on a grassy field", "over a flower meadow"],
-    "snow": ["in the snow", "on a snowy plain", "in a winter landscape"],
-    "city": ["in the city", "in front of skyscrapers", "in a town"],
-    "space": ["in space", "in outer space", "on the moon"],
-    "underwater": ["underwater", "under the sea", "on the sea floor"],
-}
-LIGHTS = {
-    "day": ["at noon", "in daylight", "on a sunny day"],
-    "sunset": ["at sunset", "at dusk", "in the evening light"],
-    "night": ["at night", "in moonlight", "in the dark"],
-    "fog": ["in fog", "on a foggy day", "in the mist"],
-}
-CAMERAS = {
-    "static": ["static camera", "fixed camera", "the camera does not move"],
-    "pan left": ["camera pans left", "the camera is panning left", "panning left"],
-    "pan right": ["camera pans right", "the camera is panning right", "panning right"],
-    "zoom in": ["camera zooms in", "zooming in", "slow zoom in"],
-    "zoom out": ["camera zooms out", "zooming out", "slow zoom out"],
-}
-WEATHERS = {
-    "clear": ["in clear weather", "without rain"],
-    "rain": ["in the rain", "while it rains", "on a rainy day"],
-    "snowfall": ["in falling snow", "while it snows", "with snowflakes"],
-}
-RELATIONS = {
-    "left of": ["to the left of", "left of", "on the left side of"],
-    "right of": ["to the right of", "right of", "on the right side of"],
-}
-BESIDE = ["and", "next to", "beside", "with"]  # a second subject whose side is not said
-PHRASES = {
-    "motion": MOTIONS,
-    "background": BACKGROUNDS,
-    "light": LIGHTS,
-    "camera": CAMERAS,
-    "weather": WEATHERS,
-    "relation": RELATIONS,
-}
-# Paraphrases kept for evaluation.
-HELD_PHRASES = {
-    "motion": {
-        "left to right": ["heading from the left side to the right side"],
-        "right to left": ["heading from the right side to the left side"],
-        "rising": ["going upwards"],
-        "falling": ["sinking down"],
-        "bouncing": ["bouncing up and down"],
-        "circling": ["circling around"],
-        "spinning": ["twirling", "turning around"],
-        "growing": ["approaching", "becoming bigger"],
-        "shrinking": ["moving away", "becoming smaller"],
-        "still": ["staying in place", "standing"],
-    },
-    "background": {
-        "hills": ["on green hills"],
-        "mountains": ["near snowy mountains"],
-        "desert": ["on desert sand"],
-        "sea": ["above the sea", "on the ocean"],
-        "forest": ["near a forest"],
-        "meadow": ["on a meadow with flowers"],
-        "snow": ["on snowy ground"],
-        "city": ["in front of a city"],
-        "space": ["in the depths of space"],
-        "underwater": ["under water"],
-    },
-    "light": {"day": ["by day"], "sunset": ["in the evening"], "night": ["in the night"], "fog": ["in foggy light"]},
-    "camera": {
-        "static": ["the camera is fixed"],
-        "pan left": ["the camera pans to the left"],
-        "pan right": ["the camera pans to the right"],
-        "zoom in": ["the camera zooms in slowly"],
-        "zoom out": ["the camera zooms out slowly"],
-    },
-    "weather": {"clear": ["with clear weather"], "rain": ["in rainy weather"], "snowfall": ["in a snowfall"]},
-    "relation": {"left of": ["at the left of"], "right of": ["at the right of"]},
-}
 FIELDS = ("subject", "motion", "background", "light", "camera", "weather", "second", "relation")
 NAMES: dict[str, list[str]] = {
     "subject": list(SUBJECTS),
@@ -155,26 +60,27 @@ def held_out(s: Scene) -> bool:
     return not HELD_PAIRS.isdisjoint(pairs)
 
 
-def _draw(rng: random.Random) -> Scene:
+def _draw(rng: random.Random, pairs: float) -> Scene:
     s: Scene = {f: rng.choice(NAMES[f]) for f in ("subject", "motion", "background", "light", "camera")}
     if rng.random() < 0.25:
         s["camera"] = "static"
     wet = rng.random() < 0.25 and s["background"] not in DRY and s["light"] != "fog"
     s["weather"] = rng.choice(("rain", "snowfall")) if wet else "clear"
     s["second"] = s["relation"] = None
-    if rng.random() < PAIR_SHARE:
+    if rng.random() < pairs:
         s["motion"] = rng.choice(PAIR_MOTIONS)
         s["second"] = rng.choice([n for n in NAMES["second"] if n != s["subject"]])
         s["relation"] = rng.choice(NAMES["relation"])
     return s
 
 
-def scene(rng: random.Random, split: str = "train") -> Scene:
-    """split: 'train' (no held-out pair), 'held' (only those), 'any', or 'unseen' (held-back subjects)."""
+def scene(rng: random.Random, split: str = "train", pairs: float = PAIR_SHARE) -> Scene:
+    """pairs: share of scenes with a second subject.
+    split: 'train' (no held-out pair), 'held' (only those), 'any', or 'unseen' (held-back subjects)."""
     if split not in ("train", "held", "any", "unseen"):
         raise ValueError(f"split must be train, held, any or unseen (got {split})")
     while True:
-        s = _draw(rng)
+        s = _draw(rng, pairs)
         if split == "unseen":
             s["subject"] = rng.choice(list(HELD_SUBJECTS))
         if split in ("any", "unseen") or held_out(s) == (split == "held"):

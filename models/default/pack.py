@@ -22,7 +22,7 @@ from .latents import open_bank
 from .vae import VAEConfig, read_config
 from .vocabulary import words
 
-SAMPLER = {"steps": 30, "shift": 5.0, "guidance": 5.0}
+SAMPLER = {"steps": 30, "shift": 5.0, "guidance": 3.0}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]  # x [B, N, C], t [] -> [B, N, C] 
 class Sampler:
     steps: int = 30
     shift: float = 5.0
-    guidance: float = 5.0
+    guidance: float = 3.0
     seed: int = 0
 
     def times(self) -> Tensor:
@@ -116,9 +116,9 @@ def main() -> None:
     p.add_argument("--checkpoint", required=True)
     p.add_argument("--out", default="sheet.png")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--steps", type=int, default=30)
-    p.add_argument("--shift", type=float, default=5.0)
-    p.add_argument("--guidance", type=float, default=5.0)
+    p.add_argument("--steps", type=int, default=Sampler.steps)
+    p.add_argument("--shift", type=float, default=Sampler.shift)
+    p.add_argument("--guidance", type=float, default=Sampler.guidance)
     p.add_argument("--device", default="cpu")
     a = p.parse_args()
     pipe = Pipeline(a.checkpoint, a.device)

@@ -28,6 +28,7 @@ from .classifier import ClassifierConfig
 from .dit import PRESETS, DiTConfig, default_config
 from .loop import BadBatches, Budget, Run, Schedule
 from .pack import Parts, pack
+from .partners import PartnerLost, Partners, Recipe
 from .sample import Pipeline, Sampler
 from .sheet import PROMPTS, write_sheet
 from .state import differences, refuse_other, write_json
@@ -42,6 +43,7 @@ STAGES = ("atlas", "bank", "tokenizer", "vae", "encode", "text", "dit", "classif
 SHARES = {"vae": 0.41, "text": 0.03, "dit": 0.53, "classifier": 0.03}  # of --minutes when no stage is named
 MOST = {"text": 4.0, "classifier": 15.0}  # of them, in minutes
 FONTS = ("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",)  # Debian: fonts-noto-color-emoji
+PROCESSES = (1, 2, 4, 8)  # they divide every batch
 GATE_MINUTES = 1.5  # a text budget below this is a rehearsal: the gate is reported, not enforced
 VAE_SMALL = {"enc": (16, 32, 48, 64), "dec": (64, 48, 32, 24)}  # for rehearsals
 
@@ -195,7 +197,8 @@ class Chain:
             options = replace(options, phases=(Phase(0.25, 1, 16), Phase(1.0, 0, 8)), warm=10)
         if self.plan["init"]:  # single frames are for a transformer that knows nothing
             options = replace(options, phases=options.phases[-1:])
-        trainer = DiTTrainer(config, bank, tok, options, self.device)
+        recipe = Recipe(config, self.data, options, self.plan["compile"])
+        trainer = recipe.trainer(self.device)
         if trainer.dropped:
             self.say(f"{trainer.dropped} clips with outlying latents are left out")
         run = Run(trainer, self.out / "dit", self.budget("dit"), self.schedule(spike=3.0, evaluate_every=1200.0))
@@ -203,6 +206,9 @@ class Chain:
             self.start_dit(trainer, bank)
         if self.plan["compile"]:
             compile_blocks(trainer.model.dit)
+        if self.plan["processes"] > 1 and run.budget.fraction(run.step) < 1:
+            run.threads = None  # each has one
+            Partners(trainer, recipe, self.plan["processes"])
         parts = Parts(self.out / "vae", bank, self.data / "tokenizer.model", self.shape)
 
         def publish() -> None:
@@ -273,6 +279,7 @@ def defaults(minutes: float | None, steps: int | None) -> dict[str, Any]:
         "device": "cpu",
         "workers": os.cpu_count() or 1,
         "save_every": 240.0,
+        "processes": 1,
         "compile": False,
         "decoder_only": False,
         "font": None,
@@ -304,7 +311,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--device", help="cpu or cuda")
     p.add_argument("--preset", choices=PRESETS)
     for name, text in (("clips", "for the autoencoder"), ("latents", "clips for the transformer"),
-                       ("size", "pixels"), ("frames", "4n+1"), ("workers", "rendering processes")):  # fmt: skip
+                       ("size", "pixels"), ("frames", "4n+1"), ("workers", "rendering processes"),
+                       ("processes", "that share the transformer's batches on a CPU, one thread each")):  # fmt: skip
         p.add_argument(f"--{name}", type=int, help=text)
     p.add_argument("--save-every", type=float, help="seconds between checkpoints (default: 240)")
     p.add_argument("--font", help="NotoColorEmoji.ttf")
@@ -337,6 +345,10 @@ def make_plan(a: argparse.Namespace) -> dict[str, Any]:
     plan["machine"] = machine(plan["device"])
     if plan["frames"] % 4 != 1 or plan["size"] % 32:
         raise SystemExit(f"--frames must be 4n+1 and --size a multiple of 32 (got {plan['frames']}, {plan['size']})")
+    if plan["processes"] > 1 and plan["device"] != "cpu":
+        raise SystemExit(f"--processes is for --device cpu (got {plan['processes']} on {plan['device']})")
+    if plan["processes"] not in PROCESSES:
+        raise SystemExit(f"--processes must be one of {', '.join(map(str, PROCESSES))} (got {plan['processes']})")
     a.out.mkdir(parents=True, exist_ok=True)
     write_json(path, plan)
     return plan
@@ -347,7 +359,7 @@ def main() -> None:
     try:
         plan = make_plan(a)
         Chain(a.out, a.data or a.out / "data", plan).run(a.stage or list(STAGES))
-    except (ValueError, OSError, BadBatches, GateFailed) as e:
+    except (ValueError, OSError, BadBatches, GateFailed, PartnerLost) as e:
         raise SystemExit(f"error: {e}") from None
 
 

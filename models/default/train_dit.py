@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from .latents import OUTLIER, mean_square
 from .loop import Optimisers, Trainer
 from .optim import Average, Muon, schedule
 from .train_text import TextOptions, Tokenizer, attribute_loss, draw_texts, order_accuracy, word
+
+if TYPE_CHECKING:
+    from .partners import Partners
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class DiTOptions:
     shift: float = 2.0  # pushes training times towards noise
     sprite: float = 4.0  # extra loss weight of tokens under the sprite
     attributes: float = 0.3  # weight of the attribute loss
-    read: int = 48  # further captions a step that only the text encoder reads, as in its own training
+    read: int = 96  # further captions a step that only the text encoder reads, as in its own training
+    pairs: float = 2.0  # how much more often than others a clip of two subjects is drawn from a bank on the host
     empty: float = 0.1  # captions dropped for guidance
     average: float = 0.999
     validation: int = 48  # clips at the end of the bank, never trained on
@@ -82,6 +86,17 @@ def parameter_groups(model: Model) -> tuple[list[Tensor], list[Tensor]]:
     return big, [p for p in model.parameters() if id(p) not in ids]
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which rows of a batch are this process's (partners.py)."""
+
+    index: int = 0
+    of: int = 1
+
+    def rows(self) -> slice:
+        return slice(self.index, None, self.of)
+
+
 @dataclass
 class Batch:
     x: Tensor  # [B, N, C] normalised latents
@@ -92,11 +107,19 @@ class Batch:
     t: Tensor  # [B]
     noise: Tensor
 
+    def part(self, share: Share) -> Batch:
+        """The rows of one process."""
+        rows = share.rows()
+        coords = self.coords if self.coords.ndim == 2 else self.coords[rows]
+        x, *rest = (v[rows] for v in (self.x, self.weight, self.ids, self.classes, self.t, self.noise))
+        return Batch(x, coords, *rest)
+
 
 class DiTTrainer(Trainer):
     def __init__(self, config: DiTConfig, bank: dict[str, Any], tokenizer: Tokenizer, options: DiTOptions, device: str):
         self.o, self.tokenizer, self.cfg = options, tokenizer, config
-        self.device = device
+        self.device, self.share = device, Share()
+        self.partners: Partners | None = None
         self._read(bank)
         torch.manual_seed(options.seed)
         model = Model(config, device).to(device)
@@ -118,6 +141,7 @@ class DiTTrainer(Trainer):
         held = min(self.o.validation, max(1, len(keep) // 4))
         self.validation, keep = keep[-held:], keep[:-held]
         self.z, self.cover, self.scenes, self.index = bank["z"], bank["cover"], bank["scenes"], keep
+        self.odds = torch.tensor([self.o.pairs if self.scenes[i]["second"] else 1.0 for i in keep.tolist()])
         _, self.frames, _, self.height, self.width = self.z.shape
         self.full = grid_coords(self.frames, self.height, self.width, self.device)
 
@@ -140,7 +164,7 @@ class DiTTrainer(Trainer):
 
     def draw(self, n: int, step: int, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """-> normalised latents [n, T, C, h, w], sprite cover [n, T, h, w] in [0, 1], ids, classes"""
-        index = self.index[torch.randint(0, len(self.index), (n,), generator=g, device=g.device).cpu()]
+        index = self.index[torch.multinomial(self.odds.to(g.device), n, True, generator=g).cpu()]
         rng = random.Random(f"dit-{self.o.seed}-{step}")
         texts, classes = word([self.scenes[i] for i in index.tolist()], rng, self.o.empty)
         drawn = (
@@ -170,26 +194,33 @@ class DiTTrainer(Trainer):
         return Batch(x, coords, 1 + self.o.sprite * cover.flatten(1), ids, classes, t, noise)
 
     def attributes(self, step: int, embedding: Tensor, classes: Tensor) -> Tensor:
-        """Of the clips' captions and of others beside them: the clips of a batch are too few to keep word order."""
+        """Attribute loss of the clips' captions and of others beside them, since the clips of a batch are too few to
+        keep word order; over this process's rows."""
+        part = self.share.rows()
         if self.o.read:
             rng = random.Random(f"read-{self.o.seed}-{step}")
-            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.7))
-            embedding = torch.cat([embedding, self.model.text(self.tokenizer(texts).to(self.device))])
-            classes = torch.cat([classes, torch.tensor(more, device=self.device)])
+            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.35, pairs=0.45))
+            embedding = torch.cat([embedding, self.model.text(self.tokenizer(texts[part]).to(self.device))])
+            classes = torch.cat([classes, torch.tensor(more[part], device=self.device)])
         return attribute_loss(self.model.text, embedding, classes)
 
     def loss(self, step: int, fraction: float) -> Tensor:
+        return self.partners.loss(step, fraction) if self.partners else self.part(step, fraction)
+
+    def part(self, step: int, fraction: float) -> Tensor:
+        """Forward and backward of this process's rows. The losses of all shares add up to that of the batch."""
         phase = next((p for p in self.o.phases if fraction < p.until), self.o.phases[-1])
-        b = self.batch(step, phase)
+        whole = self.batch(step, phase)
+        b = whole.part(self.share)
         t = b.t[:, None, None]
         with self.autocast():
             embedding = self.model.text(b.ids)
             v = self.model.dit((1 - t) * b.x + t * b.noise, b.t, embedding, b.coords)
-            attributes = self.attributes(step, embedding, b.classes)
+            attributes = self.attributes(step, embedding, b.classes) / self.share.of
         error = ((v.float() - (b.noise - b.x)).pow(2) * self.channel).mean(-1)
-        loss = (error * b.weight).mean() / b.weight.mean()
+        loss = (error * b.weight).sum() / whole.weight.sum()
         (loss + self.o.attributes * attributes).backward()
-        self.last = {"samples": len(b.t), "frames": phase.frames or self.frames, "attributes": attributes.detach()}
+        self.last = {"samples": len(whole.t), "frames": phase.frames or self.frames, "attributes": attributes.detach()}
         return loss.detach()
 
     def kept_apart(self, part: Tensor) -> tuple[Tensor, Tensor, Tensor]:

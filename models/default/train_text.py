@@ -32,6 +32,7 @@ class TextOptions:
     batch: int = 128
     lr: float = 1e-3
     order: float = 0.3  # share of captions whose direction hangs on word order
+    pairs: float = 0.3  # share of captions of two subjects: which of two nouns is the second is as hard to read
     empty: float = 0.03
     seed: int = 0
 
@@ -48,8 +49,10 @@ def word(scenes: Sequence[Scene], rng: random.Random, empty: float) -> tuple[lis
 
 def draw_texts(rng: random.Random, o: TextOptions) -> tuple[list[str], list[list[int]]]:
     """The captions of one batch and their labels."""
-    n = round(o.batch * o.order)
-    texts, classes = word([captions.scene(rng, "any") for _ in range(o.batch - n)], rng, o.empty)
+    n, pairs = round(o.batch * o.order), round(o.batch * o.pairs)
+    scenes = [captions.scene(rng, "any", 1.0) for _ in range(pairs)]
+    scenes += [captions.scene(rng, "any") for _ in range(o.batch - n - pairs)]
+    texts, classes = word(scenes, rng, o.empty)
     for _ in range(n):
         text, labels = captions.order_only(rng)
         texts.append(text)

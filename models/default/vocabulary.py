@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from .captions import BESIDE, FIELDS, NAMES, OPENINGS, PHRASES, SUBJECTS
+from .captions import FIELDS, NAMES, OPENINGS
+from .phrases import BESIDE, PHRASES
+from .subjects import SUBJECTS
 
 # What captions hold between the phrases (captions._article, captions._assemble).
 GLUE = ("a", "an", "the", "is")

@@ -86,7 +86,7 @@ def following(f: dict[str, Any], weights: str) -> Iterator[str]:
     head = ("field", *ARMS, "rendered twins", "classifier: rendered", "classifier: round trip")
     yield from table(head, rows, weights)
     motions = [(m, percent(v), "{:.0%} to {:.0%}".format(*interval(*v))) for m, v in p["motions"].items() if v[1]]
-    yield from table(("motion, all columns", "right", "95 % interval"), motions, weights)
+    yield from table(("motion, seen and held", "right", "95 % interval"), motions, weights)
     text = f["text"]
     yield (f"The text encoder by itself reads {text['order_only']:.1%} of the directions that hang on word order "
            f"alone, {mean_of(text['trained_phrases'])} of trained phrases and {mean_of(text['held_phrases'])} of "

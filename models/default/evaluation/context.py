@@ -21,7 +21,7 @@ TWIN_SEEDS = 40_000_000
 class Sizes:
     """How much is measured. The defaults are for a finished model, QUICK shows that everything runs."""
 
-    prompts: int = 32  # per arm
+    prompts: int = 60  # per arm
     batch: int = 8  # prompts that are sampled together
     codec_clips: int = 32
     solver_prompts: int = 4

@@ -20,6 +20,7 @@ from .context import Context
 from .pixels import sharpness
 
 ARMS = ("seen", "held", "paraphrase")
+TRAINED_WORDS = ("seen", "held")  # arms whose prompts say nothing that training did not say
 SECOND = FIELDS.index("second")
 Tally = dict[str, list[int]]  # name -> [right, of]
 
@@ -100,7 +101,7 @@ def tally(arm: Arm, read: Tensor) -> Tally:
 
 
 def per_motion(arms: dict[str, Arm], read: dict[str, Tensor]) -> Tally:
-    """Every motion by itself, over all arms."""
+    """Every motion by itself, over the arms given."""
     out: Tally = {m: [0, 0] for m in MOTIONS}
     k = FIELDS.index("motion")
     for name, arm in arms.items():
@@ -127,7 +128,7 @@ def prompts(c: Context, judge: Classifier, made: Generated) -> dict[str, Any]:
         "clips_per_arm": c.sizes.prompts,
         **{name: tally(arm, read[name]) for name, arm in made.arms.items()},
         "rendered_twins": tally(drawn, judge.classes(twins)),
-        "motions": per_motion(made.arms, read),
+        "motions": per_motion({name: made.arms[name] for name in TRAINED_WORDS}, read),
         "classifier": judge.accuracy,
         **sharpness(torch.cat(list(made.frames.values())), twins),
     }

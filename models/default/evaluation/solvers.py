@@ -28,6 +28,7 @@ def multistep(name: str, velocity: Velocity, x: Tensor, sampler: Sampler) -> Ten
     flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": sampler.shift}
     scheduler = MULTISTEP[name](**flow)
     scheduler.set_timesteps(sampler.steps)
+    scheduler.set_begin_index(0)  # many steps round to equal timesteps, and a step would look itself up wrongly
     for i, t in enumerate(scheduler.timesteps):
         x = scheduler.step(velocity(x, scheduler.sigmas[i]), t, x, return_dict=False)[0]
     return x

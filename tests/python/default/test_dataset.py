@@ -9,18 +9,11 @@ import pytest
 import torch
 
 from models.default import captions, subjects, weather
-from models.default.captions import (
-    FIELDS,
-    HELD_PHRASES,
-    HELD_SUBJECTS,
-    NAMES,
-    PHRASES,
-    caption,
-    held_out,
-    scene,
-)
+from models.default.captions import FIELDS, HELD_SUBJECTS, NAMES, caption, held_out, scene
 from models.default.dataset import Atlas, render, stream
 from models.default.latents import latent_cover
+from models.default.phrases import HELD_PHRASES, PHRASES
+from models.default.train_text import TextOptions, draw_texts
 
 HELD_FILE = Path(captions.__file__).parent / "held_out.json"
 
@@ -159,6 +152,17 @@ def test_caption_order_only_share_and_labels() -> None:
         text, labels = captions.order_only(rng)
         right = text.index(" left") < text.index(" right")
         assert labels[k] == NAMES["motion"].index("left to right" if right else "right to left")
+
+
+def test_captions_that_are_read_hold_their_shares() -> None:
+    options = TextOptions(batch=200, order=0.2, pairs=0.5)
+    texts, classes = draw_texts(random.Random(6), options)
+    second, motion = (FIELDS.index(f) for f in ("second", "motion"))
+    two = sum(c[second] < len(NAMES["second"]) for c in classes)
+    assert len(texts) == 200 and 90 <= two <= 125
+    assert all(
+        c[motion] < 2 and " left" in t and " right" in t for t, c in zip(texts[-40:], classes[-40:], strict=True)
+    )
 
 
 def test_labels_not_mentioned_is_the_last_class() -> None:

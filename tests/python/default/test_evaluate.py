@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.default import captions, checkpoint
-from models.default.captions import FIELDS, HELD_PHRASES, MOTIONS
+from models.default.captions import FIELDS
 from models.default.classifier import targets
 from models.default.evaluate import PARTS, main
 from models.default.evaluation import pictures, pixels, shipped
@@ -20,6 +20,7 @@ from models.default.evaluation.profile import is_u
 from models.default.evaluation.prompts import Arm, draw, interval, make_arm, per_motion, tally
 from models.default.evaluation.solvers import multistep
 from models.default.evaluation.targets import targets as judged
+from models.default.phrases import HELD_PHRASES, MOTIONS
 from models.default.sample import Sampler
 from models.export import default as exporter
 
@@ -105,6 +106,14 @@ def test_multistep_solver_beats_euler_on_a_curved_field(name: str) -> None:
     exact = euler(start, replace(s, steps=4_000))
     errors = [(v - exact).abs().max().item() for v in (multistep(name, velocity, start, s), euler(start, s))]
     assert errors[0] < 0.3 * errors[1]
+
+
+@pytest.mark.parametrize("name", ["dpm++2m", "unipc"])
+def test_multistep_solver_of_many_steps_keeps_its_place(name: str) -> None:
+    """Of 300 shifted steps several round to one timestep, by which diffusers would look the place up."""
+    start = torch.linspace(-2, 2, 9).reshape(1, 3, 3)
+    end = multistep(name, lambda x, t: torch.ones_like(x), start, Sampler(steps=300, shift=5.0))
+    assert (end - (start - 1)).abs().max() < 1e-3
 
 
 def test_nearest_finds_a_copy() -> None:

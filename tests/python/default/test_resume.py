@@ -23,6 +23,7 @@ from models.default.checkpoint import encoder_hash
 from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
 from models.default.loop import BadBatches, Budget, Run, Schedule
+from models.default.partners import PartnerLost, Partners, Recipe
 from models.default.state import ConfigMismatch, NotWritten, save_state
 from models.default.train_dit import DiTOptions, DiTTrainer, Phase
 from models.default.train_text import TextOptions, TextTrainer
@@ -164,6 +165,58 @@ def test_bank_with_a_held_out_combination_is_refused(data: Path) -> None:
     bank["scenes"][3] = captions.scene(random.Random(0), "held")
     with pytest.raises(ValueError, match=r"held_out.json"):
         DiTTrainer(config(tok), bank, tok, DiTOptions(validation=2), "cpu")
+
+
+def test_clips_of_two_subjects_are_drawn_more_often(data: Path) -> None:
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    bank = latent_bank()
+    bank["scenes"] = [captions.scene(random.Random(i), pairs=float(i % 4 == 0)) for i in range(12)]
+    trainer = DiTTrainer(config(tok), bank, tok, DiTOptions(validation=2, pairs=3.0, empty=0.0), "cpu")
+    classes = trainer.draw(2000, 0, torch.Generator().manual_seed(0))[3]
+    second = captions.FIELDS.index("second")
+    share = (classes[:, second] < len(captions.NAMES["second"])).float().mean().item()
+    assert share == pytest.approx(3 * 3 / (3 * 3 + 7), abs=0.04)  # 3 of the 10 clips that are trained on
+
+
+def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
+    """The gradients of two shares sum up to those of the whole batch, step by step, and repeat bit for bit."""
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    torch.save(latent_bank(), tmp_path / "latents.pt")
+    (tmp_path / "tokenizer.model").write_bytes((data / "tokenizer.model").read_bytes())
+    options = DiTOptions(phases=(Phase(0.5, 1, 4), Phase(1.0, 0, 2)), warm=2, validation=2, read=8)
+    recipe, results = Recipe(config(tok), tmp_path, options), []
+    for processes in (1, 2, 2):
+        trainer = recipe.trainer()
+        trainer.start(None)
+        if processes > 1:
+            Partners(trainer, recipe, processes)
+        losses = []
+        for step in range(3):
+            losses.append(float(trainer.loss(step, step / 3)))
+            grads = [p.grad.clone() for p in trainer.model.parameters()]
+            trainer.update(step, step / 3)
+        results.append((losses, grads, float(trainer.last["attributes"])))
+    (one, first, read), (two, second, same), (again, third, _) = results
+    assert one == pytest.approx(two, rel=1e-2) and read == pytest.approx(same, rel=1e-2)
+    whole, halves = (torch.cat([g.flatten() for g in v]) for v in (first, second))
+    assert torch.nn.functional.cosine_similarity(whole, halves, 0) > 0.99
+    assert two == again and all(torch.equal(a, b) for a, b in zip(second, third, strict=True))
+
+
+def test_a_lost_partner_stops_the_training(data: Path, tmp_path: Path) -> None:
+    tok = tokenizer.Tokenizer(data / "tokenizer.model")
+    torch.save(latent_bank(), tmp_path / "latents.pt")
+    (tmp_path / "tokenizer.model").write_bytes((data / "tokenizer.model").read_bytes())
+    recipe = Recipe(config(tok), tmp_path, DiTOptions(phases=(Phase(1.0, 0, 2),), validation=2, read=8))
+    trainer = recipe.trainer()
+    trainer.start(None)
+    partners = Partners(trainer, recipe, 2)
+    trainer.loss(0, 0.0)
+    for p in partners.processes:
+        p.kill()
+        p.join()
+    with pytest.raises(PartnerLost, match="--resume goes on"):
+        trainer.loss(1, 0.1)
 
 
 def test_text_encoder_goes_on_reading_beside_the_clips(data: Path, tmp_path: Path) -> None:
