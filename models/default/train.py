@@ -25,10 +25,10 @@ import torch
 from . import captions, classifier_bank, dataset, latents, tokenizer
 from .checkpoint import encoder_hash, load_vae, read_weights, write_vae
 from .classifier import ClassifierConfig
+from .data_parallel import Recipe, ReplicaLost, Replicas
 from .dit import PRESETS, DiTConfig, default_config
 from .loop import BadBatches, Budget, Run, Schedule
 from .pack import Parts, pack
-from .partners import PartnerLost, Partners, Recipe
 from .sample import Pipeline, Sampler
 from .sheet import PROMPTS, write_sheet
 from .state import differences, refuse_other, write_json
@@ -208,7 +208,7 @@ class Chain:
             compile_blocks(trainer.model.dit)
         if self.plan["processes"] > 1 and run.budget.fraction(run.step) < 1:
             run.threads = None  # each has one
-            Partners(trainer, recipe, self.plan["processes"])
+            Replicas(trainer, recipe, self.plan["processes"])
         parts = Parts(self.out / "vae", bank, self.data / "tokenizer.model", self.shape)
 
         def publish() -> None:
@@ -359,7 +359,7 @@ def main() -> None:
     try:
         plan = make_plan(a)
         Chain(a.out, a.data or a.out / "data", plan).run(a.stage or list(STAGES))
-    except (ValueError, OSError, BadBatches, GateFailed, PartnerLost) as e:
+    except (ValueError, OSError, BadBatches, GateFailed, ReplicaLost) as e:
         raise SystemExit(f"error: {e}") from None
 
 

@@ -24,7 +24,7 @@ from .optim import Average, Muon, schedule
 from .train_text import TextOptions, Tokenizer, attribute_loss, draw_texts, order_accuracy, word
 
 if TYPE_CHECKING:
-    from .partners import Partners
+    from .data_parallel import Replicas
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def parameter_groups(model: Model) -> tuple[list[Tensor], list[Tensor]]:
 
 @dataclass(frozen=True)
 class Share:
-    """Which rows of a batch are this process's (partners.py)."""
+    """Which rows of a batch are this process's (data_parallel.py)."""
 
     index: int = 0
     of: int = 1
@@ -119,7 +119,7 @@ class DiTTrainer(Trainer):
     def __init__(self, config: DiTConfig, bank: dict[str, Any], tokenizer: Tokenizer, options: DiTOptions, device: str):
         self.o, self.tokenizer, self.cfg = options, tokenizer, config
         self.device, self.share = device, Share()
-        self.partners: Partners | None = None
+        self.replicas: Replicas | None = None
         self._read(bank)
         torch.manual_seed(options.seed)
         model = Model(config, device).to(device)
@@ -205,7 +205,7 @@ class DiTTrainer(Trainer):
         return attribute_loss(self.model.text, embedding, classes)
 
     def loss(self, step: int, fraction: float) -> Tensor:
-        return self.partners.loss(step, fraction) if self.partners else self.part(step, fraction)
+        return self.replicas.loss(step, fraction) if self.replicas else self.part(step, fraction)
 
     def part(self, step: int, fraction: float) -> Tensor:
         """Forward and backward of this process's rows. The losses of all shares add up to that of the batch."""

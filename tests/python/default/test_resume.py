@@ -20,10 +20,10 @@ from conftest import ROOT
 
 from models.default import captions, tokenizer
 from models.default.checkpoint import encoder_hash
+from models.default.data_parallel import Recipe, ReplicaLost, Replicas
 from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
 from models.default.loop import BadBatches, Budget, Run, Schedule
-from models.default.partners import PartnerLost, Partners, Recipe
 from models.default.state import ConfigMismatch, NotWritten, save_state
 from models.default.train_dit import DiTOptions, DiTTrainer, Phase
 from models.default.train_text import TextOptions, TextTrainer
@@ -189,7 +189,7 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         trainer = recipe.trainer()
         trainer.start(None)
         if processes > 1:
-            Partners(trainer, recipe, processes)
+            Replicas(trainer, recipe, processes)
         losses = []
         for step in range(3):
             losses.append(float(trainer.loss(step, step / 3)))
@@ -203,19 +203,19 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     assert two == again and all(torch.equal(a, b) for a, b in zip(second, third, strict=True))
 
 
-def test_a_lost_partner_stops_the_training(data: Path, tmp_path: Path) -> None:
+def test_a_lost_replica_stops_the_training(data: Path, tmp_path: Path) -> None:
     tok = tokenizer.Tokenizer(data / "tokenizer.model")
     torch.save(latent_bank(), tmp_path / "latents.pt")
     (tmp_path / "tokenizer.model").write_bytes((data / "tokenizer.model").read_bytes())
     recipe = Recipe(config(tok), tmp_path, DiTOptions(phases=(Phase(1.0, 0, 2),), validation=2, read=8))
     trainer = recipe.trainer()
     trainer.start(None)
-    partners = Partners(trainer, recipe, 2)
+    replicas = Replicas(trainer, recipe, 2)
     trainer.loss(0, 0.0)
-    for p in partners.processes:
+    for p in replicas.processes:
         p.kill()
         p.join()
-    with pytest.raises(PartnerLost, match="--resume goes on"):
+    with pytest.raises(ReplicaLost, match="--resume goes on"):
         trainer.loss(1, 0.1)
 
 

@@ -1,4 +1,4 @@
-"""Processes that share the batches of a transformer's training on a CPU.
+"""Data parallelism on a CPU: processes that share the batches of a transformer's training.
 
 A process of two threads waits for the slower one at each of its many small operations; two processes of one thread
 each wait once a step. The weights lie in shared memory, every process makes the gradients of its rows, and the first
@@ -23,7 +23,7 @@ from .tokenizer import Tokenizer
 from .train_dit import DiTOptions, DiTTrainer, Share, compile_blocks
 
 
-class PartnerLost(RuntimeError):
+class ReplicaLost(RuntimeError):
     """A process that shares the batches has ended."""
 
 
@@ -53,7 +53,7 @@ def point_at(model: nn.Module, flat: Tensor) -> None:
 
 
 def work(recipe: Recipe, share: Share, memory: tuple[Tensor, Tensor], pipe: Connection) -> None:
-    """A partner's life: gradients of its rows for every (step, fraction) that comes. It ends with the pipe."""
+    """A replica's life: gradients of its rows for every (step, fraction) that comes. It ends with the pipe."""
     torch.set_num_threads(1)
     trainer = recipe.trainer()
     trainer.share = share
@@ -72,7 +72,7 @@ def work(recipe: Recipe, share: Share, memory: tuple[Tensor, Tensor], pipe: Conn
         pass
 
 
-class Partners:
+class Replicas:
     """The other processes of a trainer, whose weights move to shared memory. Start them before its first step and
     after its weights are loaded; they end with it."""
 
@@ -80,7 +80,7 @@ class Partners:
         self.trainer = trainer
         flat = torch.cat([p.detach().flatten() for p in trainer.model.parameters()]).share_memory_()
         point_at(trainer.model, flat)
-        trainer.share, trainer.partners = Share(0, processes), self
+        trainer.share, trainer.replicas = Share(0, processes), self
         context = torch.multiprocessing.get_context("spawn")
         self.pipes: list[Connection] = []
         self.sums: list[list[Tensor]] = []
@@ -110,7 +110,7 @@ class Partners:
                     p.grad = g.clone() if p.grad is None else p.grad.add_(g)
         except (EOFError, ConnectionError):
             message = "a process that shared the batches has ended; --resume goes on from the last state"
-            raise PartnerLost(message) from None
+            raise ReplicaLost(message) from None
         return total
 
 
