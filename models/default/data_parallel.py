@@ -74,7 +74,7 @@ def work(recipe: Recipe, share: Share, memory: tuple[Tensor, Tensor], pipe: Conn
 
 class Replicas:
     """The other processes of a trainer, whose weights move to shared memory. Start them before its first step and
-    after its weights are loaded; they end with it."""
+    after its weights are loaded; `close` ends them."""
 
     def __init__(self, trainer: DiTTrainer, recipe: Recipe, processes: int):
         self.trainer = trainer
@@ -112,6 +112,13 @@ class Replicas:
             message = "a process that shared the batches has ended; --resume goes on from the last state"
             raise ReplicaLost(message) from None
         return total
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.close()
+        for p in self.processes:
+            p.join()
+        self.trainer.share, self.trainer.replicas = Share(), None
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from .pack import SAMPLER
 from .sample import Pipeline, Sampler
 from .train_text import field_accuracy, order_accuracy
 
+SHOWN = 32  # held-out prompts on the contact sheet
 PARTS = ("codec", "text", "prompts", "memorisation", "solvers")
 
 
@@ -79,7 +80,7 @@ def evaluate(
             figures["memorisation"], pairs = memorisation.memorisation(c, made)
             frames = torch.cat(list(made.frames.values()))
             near = [(frames[k], c.render(seed, "train").frames) for k, seed in pairs]
-        pictures = Pictures(made.arms["held"].prompts, made.frames["held"], near)
+        pictures = Pictures(made.arms["held"].prompts[:SHOWN], made.frames["held"][:SHOWN], near)
     if "solvers" in parts:
         figures["solvers"] = solvers.solvers(c)
     return figures, pictures

@@ -28,7 +28,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]  # x [B, N, C], t [] -> [B, N, C] 
 @dataclass(frozen=True)
 class Sampler:
     steps: int = 30
-    shift: float = 5.0
+    shift: float = 3.0
     guidance: float = 3.0
     seed: int = 0
 

@@ -222,6 +222,8 @@ class Chain:
         trainer.after = publish
         if run.budget.fraction(run.step) < 1:
             run.train()
+        if trainer.replicas:
+            trainer.replicas.close()
 
     def start_dit(self, trainer: DiTTrainer, bank: dict[str, Any]) -> None:
         if weights := self.rewarmed(bank, len(trainer.tokenizer)):

@@ -53,7 +53,8 @@ def following(f: dict[str, Any], tier: dict[str, float]) -> Iterator[Target]:
     for motion, pair in f["prompts"]["motions"].items():
         if pair[1]:
             yield Target(f"motion: {motion}", f"≥ {MOTION:.0%}", percent(pair), share(pair) >= MOTION)
-    drops = {k: share(seen[k]) - share(held[k]) for k in FIELDS if k in seen and k in held}
+    fields = ("subject", "motion", *ACCURACY)  # few prompts mention the others
+    drops = {k: round(share(seen[k]) - share(held[k]), 9) for k in fields}
     field = max(drops, key=lambda k: drops[k])
     yield Target(
         "held-out combinations",

@@ -196,6 +196,8 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
             grads = [p.grad.clone() for p in trainer.model.parameters()]
             trainer.update(step, step / 3)
         results.append((losses, grads, float(trainer.last["attributes"])))
+        if trainer.replicas:
+            trainer.replicas.close()
     (one, first, read), (two, second, same), (again, third, _) = results
     assert one == pytest.approx(two, rel=1e-2) and read == pytest.approx(same, rel=1e-2)
     whole, halves = (torch.cat([g.flatten() for g in v]) for v in (first, second))
