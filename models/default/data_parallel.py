@@ -7,8 +7,6 @@ one sums them in a fixed order: with the same number of processes a training rep
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 
 from . import latents
 from .dit import DiTConfig
+from .threads import fixed
 from .tokenizer import Tokenizer
 from .train_dit import DiTOptions, DiTTrainer, Share, compile_blocks
 
@@ -29,16 +28,19 @@ class ReplicaLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a process needs to build its own trainer."""
+    """What a replica needs to build its own trainer."""
 
     config: DiTConfig
     data: Path  # with latents.pt and tokenizer.model
     options: DiTOptions
-    compile: bool = False
+    compile: bool
 
-    def trainer(self, device: str = "cpu") -> DiTTrainer:
+    def trainer(self) -> DiTTrainer:
         bank, tokenizer = latents.open_bank(self.data / "latents.pt"), Tokenizer(self.data / "tokenizer.model")
-        return DiTTrainer(self.config, bank, tokenizer, self.options, device)
+        trainer = DiTTrainer(self.config, bank, tokenizer, self.options, "cpu")
+        if self.compile:
+            compile_blocks(trainer.model.dit)
+        return trainer
 
 
 def cut(flat: Tensor, model: nn.Module) -> list[Tensor]:
@@ -58,8 +60,6 @@ def work(recipe: Recipe, share: Share, memory: tuple[Tensor, Tensor], pipe: Conn
     trainer = recipe.trainer()
     trainer.share = share
     point_at(trainer.model, memory[0])
-    if recipe.compile:
-        compile_blocks(trainer.model.dit)
     sums = cut(memory[1], trainer.model)
     try:
         while True:
@@ -74,10 +74,10 @@ def work(recipe: Recipe, share: Share, memory: tuple[Tensor, Tensor], pipe: Conn
 
 class Replicas:
     """The other processes of a trainer, whose weights move to shared memory. Start them before its first step and
-    after its weights are loaded; `close` ends them."""
+    after its weights are loaded; `close` ends them. data: where the trainer's bank and tokenizer lie."""
 
-    def __init__(self, trainer: DiTTrainer, recipe: Recipe, processes: int):
-        self.trainer = trainer
+    def __init__(self, trainer: DiTTrainer, data: Path, processes: int, compile: bool = False):
+        self.trainer, recipe = trainer, Recipe(trainer.cfg, data, trainer.o, compile)
         flat = torch.cat([p.detach().flatten() for p in trainer.model.parameters()]).share_memory_()
         point_at(trainer.model, flat)
         trainer.share, trainer.replicas = Share(0, processes), self
@@ -100,7 +100,7 @@ class Replicas:
         try:
             for pipe in self.pipes:
                 pipe.send((step, fraction))
-            with threads(1):
+            with fixed(1):
                 total = self.trainer.part(step, fraction)
             for pipe, grads in zip(self.pipes, self.sums, strict=True):
                 loss, attributes = pipe.recv()
@@ -119,13 +119,3 @@ class Replicas:
         for p in self.processes:
             p.join()
         self.trainer.share, self.trainer.replicas = Share(), None
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -7,6 +7,8 @@ on two busy cores, a step of the autoencoder took 13 s with two threads and 3.4 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -40,3 +42,14 @@ def waiting() -> float | None:
     except OSError:
         return None
     return float(next(f for f in fields if f.startswith("avg10=")).removeprefix("avg10="))
+
+
+@contextmanager
+def fixed(n: int) -> Iterator[None]:
+    """n threads within this block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -25,7 +25,7 @@ import torch
 from . import captions, classifier_bank, dataset, latents, tokenizer
 from .checkpoint import encoder_hash, load_vae, read_weights, write_vae
 from .classifier import ClassifierConfig
-from .data_parallel import Recipe, ReplicaLost, Replicas
+from .data_parallel import ReplicaLost, Replicas
 from .dit import PRESETS, DiTConfig, default_config
 from .loop import BadBatches, Budget, Run, Schedule
 from .pack import Parts, pack
@@ -197,8 +197,7 @@ class Chain:
             options = replace(options, phases=(Phase(0.25, 1, 16), Phase(1.0, 0, 8)), warm=10)
         if self.plan["init"]:  # single frames are for a transformer that knows nothing
             options = replace(options, phases=options.phases[-1:])
-        recipe = Recipe(config, self.data, options, self.plan["compile"])
-        trainer = recipe.trainer(self.device)
+        trainer = DiTTrainer(config, bank, tok, options, self.device)
         if trainer.dropped:
             self.say(f"{trainer.dropped} clips with outlying latents are left out")
         run = Run(trainer, self.out / "dit", self.budget("dit"), self.schedule(spike=3.0, evaluate_every=1200.0))
@@ -208,7 +207,7 @@ class Chain:
             compile_blocks(trainer.model.dit)
         if self.plan["processes"] > 1 and run.budget.fraction(run.step) < 1:
             run.threads = None  # each has one
-            Replicas(trainer, recipe, self.plan["processes"])
+            Replicas(trainer, self.data, self.plan["processes"], self.plan["compile"])
         parts = Parts(self.out / "vae", bank, self.data / "tokenizer.model", self.shape)
 
         def publish() -> None:

@@ -66,6 +66,8 @@ def commands(t: Training) -> list[str]:
     start = " --init EARLIER" if p.get("init") else ""
     sizes = " ".join(f"--{k} {p[k]}" for k in ("preset", "clips", "latents", "size", "frames"))
     sizes += "".join(f" --{k.replace('_', '-')}" for k in ("compile", "decoder_only") if p[k])
+    if p.get("processes", 1) > 1:
+        sizes += f" --processes {p['processes']}"
     if p["steps"] is not None:
         return [f"{base} --steps {p['steps']} {sizes} --device {p['device']}{start}"]
     out: list[str] = []

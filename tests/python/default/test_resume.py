@@ -20,7 +20,7 @@ from conftest import ROOT
 
 from models.default import captions, tokenizer
 from models.default.checkpoint import encoder_hash
-from models.default.data_parallel import Recipe, ReplicaLost, Replicas
+from models.default.data_parallel import ReplicaLost, Replicas
 from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
 from models.default.loop import BadBatches, Budget, Run, Schedule
@@ -178,18 +178,20 @@ def test_clips_of_two_subjects_are_drawn_more_often(data: Path) -> None:
     assert share == pytest.approx(3 * 3 / (3 * 3 + 7), abs=0.04)  # 3 of the 10 clips that are trained on
 
 
+def shared(data: Path, out: Path) -> Path:
+    """Where replicas find what `make` gives the trainer of a transformer."""
+    torch.save(latent_bank(), out / "latents.pt")
+    (out / "tokenizer.model").write_bytes((data / "tokenizer.model").read_bytes())
+    return out
+
+
 def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     """The gradients of two shares sum up to those of the whole batch, step by step, and repeat bit for bit."""
-    tok = tokenizer.Tokenizer(data / "tokenizer.model")
-    torch.save(latent_bank(), tmp_path / "latents.pt")
-    (tmp_path / "tokenizer.model").write_bytes((data / "tokenizer.model").read_bytes())
-    options = DiTOptions(phases=(Phase(0.5, 1, 4), Phase(1.0, 0, 2)), warm=2, validation=2, read=8)
-    recipe, results = Recipe(config(tok), tmp_path, options), []
+    results = []
     for processes in (1, 2, 2):
-        trainer = recipe.trainer()
-        trainer.start(None)
+        trainer = make("dit", data, tmp_path)
         if processes > 1:
-            Replicas(trainer, recipe, processes)
+            Replicas(trainer, shared(data, tmp_path), processes)
         losses = []
         for step in range(3):
             losses.append(float(trainer.loss(step, step / 3)))
@@ -206,13 +208,8 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_lost_replica_stops_the_training(data: Path, tmp_path: Path) -> None:
-    tok = tokenizer.Tokenizer(data / "tokenizer.model")
-    torch.save(latent_bank(), tmp_path / "latents.pt")
-    (tmp_path / "tokenizer.model").write_bytes((data / "tokenizer.model").read_bytes())
-    recipe = Recipe(config(tok), tmp_path, DiTOptions(phases=(Phase(1.0, 0, 2),), validation=2, read=8))
-    trainer = recipe.trainer()
-    trainer.start(None)
-    replicas = Replicas(trainer, recipe, 2)
+    trainer = make("dit", data, tmp_path)
+    replicas = Replicas(trainer, shared(data, tmp_path), 2)
     trainer.loss(0, 0.0)
     for p in replicas.processes:
         p.kill()
