@@ -138,8 +138,9 @@ class Chain:
         write_vae(self.out / "vae", read_weights(Path(self.plan["init"]) / "vae.safetensors"), about["vae"])
 
     def rewarmed(self, bank: dict[str, Any], vocab: int) -> dict[str, torch.Tensor] | None:
-        """Transformer and text encoder of --init, if they were made for these latents. They are averaged weights
-        without a state of optimisers, which a short warm-up makes good."""
+        """Transformer and text encoder of --init, if they are of this configuration. They are averaged weights
+        without a state of optimisers, which a short warm-up makes good; an encoder that was trained on moves its
+        latents little, and the transformer follows them."""
         about = self.earlier()
         if about is None:
             return None
@@ -147,11 +148,11 @@ class Chain:
         other = differences(DiTConfig.from_dict(about["dit"]).to_dict(), config.to_dict())
         if about.get("names") != captions.NAMES:
             other.append("it knows other subjects or words")
-        if (found := encoder_hash(Path(self.plan["init"]) / "vae.safetensors")) != bank["vae"]:
-            other.append(f"vae: {found} there, {bank['vae']} here")
         if other:
             self.say(f"the transformer of {self.plan['init']} is not used as it is ({'; '.join(other)})")
             return None
+        if (found := encoder_hash(Path(self.plan["init"]) / "vae.safetensors")) != bank["vae"]:
+            self.say(f"its latents were another encoder's ({found} there, {bank['vae']} here)")
         return self.earlier_weights()
 
     def earlier_weights(self) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .captions import canonical, held_out
+from .captions import Scene, canonical, held_out
 from .dit import Block, DiT, DiTConfig, TextEncoder, fused_attention, grid_coords, plain_attention, to_tokens
 from .latents import OUTLIER, mean_square
 from .loop import Optimisers, Trainer
@@ -45,7 +45,8 @@ class DiTOptions:
     sprite: float = 4.0  # extra loss weight of tokens under the sprite
     attributes: float = 0.3  # weight of the attribute loss
     read: int = 96  # further captions a step that only the text encoder reads, as in its own training
-    pairs: float = 2.0  # how much more often than others a clip of two subjects is drawn from a bank on the host
+    pairs: float = 2.5  # how much more often than others a clip of two subjects is drawn from a bank on the host
+    spinning: float = 1.5  # likewise of a spinning subject, the motion that is learnt last
     empty: float = 0.1  # captions dropped for guidance
     average: float = 0.999
     validation: int = 48  # clips at the end of the bank, never trained on
@@ -141,9 +142,13 @@ class DiTTrainer(Trainer):
         held = min(self.o.validation, max(1, len(keep) // 4))
         self.validation, keep = keep[-held:], keep[:-held]
         self.z, self.cover, self.scenes, self.index = bank["z"], bank["cover"], bank["scenes"], keep
-        self.odds = torch.tensor([self.o.pairs if self.scenes[i]["second"] else 1.0 for i in keep.tolist()])
+        self.odds = torch.tensor([self._odds(self.scenes[i]) for i in keep.tolist()])
         _, self.frames, _, self.height, self.width = self.z.shape
         self.full = grid_coords(self.frames, self.height, self.width, self.device)
+
+    def _odds(self, s: Scene) -> float:
+        """How often its clip is drawn, to a plain one."""
+        return (self.o.pairs if s["second"] else 1.0) * (self.o.spinning if s["motion"] == "spinning" else 1.0)
 
     def start(self, text: dict[str, Tensor] | None, init: dict[str, Tensor] | None = None) -> None:
         """From a trained text encoder, or from the averaged weights of an earlier run (re-warmed)."""
@@ -166,7 +171,7 @@ class DiTTrainer(Trainer):
         """-> normalised latents [n, T, C, h, w], sprite cover [n, T, h, w] in [0, 1], ids, classes"""
         index = self.index[torch.multinomial(self.odds.to(g.device), n, True, generator=g).cpu()]
         rng = random.Random(f"dit-{self.o.seed}-{step}")
-        texts, classes = word([self.scenes[i] for i in index.tolist()], rng, self.o.empty)
+        texts, classes = word([self.scenes[i] for i in index.tolist()], rng, self.o.empty, self.tokenizer)
         drawn = (
             self.normalised(index),
             self.cover[index].float() / 255,
@@ -199,7 +204,7 @@ class DiTTrainer(Trainer):
         part = self.share.rows()
         if self.o.read:
             rng = random.Random(f"read-{self.o.seed}-{step}")
-            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.35, pairs=0.45))
+            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.35, pairs=0.45), self.tokenizer)
             embedding = torch.cat([embedding, self.model.text(self.tokenizer(texts[part]).to(self.device))])
             classes = torch.cat([classes, torch.tensor(more[part], device=self.device)])
         return attribute_loss(self.model.text, embedding, classes)

@@ -37,22 +37,34 @@ class TextOptions:
     seed: int = 0
 
 
-def word(scenes: Sequence[Scene], rng: random.Random, empty: float) -> tuple[list[str], list[list[int]]]:
+def fitting(s: Scene, rng: random.Random, tokenizer: Tokenizer) -> tuple[str, list[str]]:
+    """A caption that is not cut off at the encoder's length, and the fields that it mentions: of a longer one the
+    labels would name what the encoder cannot see."""
+    for mode in (None, None, None, "partial", "partial"):
+        text, said = captions.caption(s, rng, mode)
+        if tokenizer([text])[0, -1] == 0:  # padding
+            return text, said
+    return captions.caption(s, rng, "short")
+
+
+def word(
+    scenes: Sequence[Scene], rng: random.Random, empty: float, tokenizer: Tokenizer
+) -> tuple[list[str], list[list[int]]]:
     """One caption per scene, a share of them empty, and the labels."""
     texts, classes = [], []
     for s in scenes:
-        text, said = ("", []) if rng.random() < empty else captions.caption(s, rng)
+        text, said = ("", []) if rng.random() < empty else fitting(s, rng, tokenizer)
         texts.append(text)
         classes.append(captions.labels(s, said))
     return texts, classes
 
 
-def draw_texts(rng: random.Random, o: TextOptions) -> tuple[list[str], list[list[int]]]:
+def draw_texts(rng: random.Random, o: TextOptions, tokenizer: Tokenizer) -> tuple[list[str], list[list[int]]]:
     """The captions of one batch and their labels."""
     n, pairs = round(o.batch * o.order), round(o.batch * o.pairs)
     scenes = [captions.scene(rng, "any", 1.0) for _ in range(pairs)]
     scenes += [captions.scene(rng, "any") for _ in range(o.batch - n - pairs)]
-    texts, classes = word(scenes, rng, o.empty)
+    texts, classes = word(scenes, rng, o.empty, tokenizer)
     for _ in range(n):
         text, labels = captions.order_only(rng)
         texts.append(text)
@@ -83,7 +95,7 @@ class TextTrainer(Trainer):
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """-> ids i64 [B, length], classes i64 [B, fields]"""
-        texts, classes = draw_texts(random.Random(f"text-{self.o.seed}-{step}"), self.o)
+        texts, classes = draw_texts(random.Random(f"text-{self.o.seed}-{step}"), self.o, self.tokenizer)
         return self.tokenizer(texts).to(self.device), torch.tensor(classes, device=self.device)
 
     def loss(self, step: int, fraction: float) -> Tensor:

@@ -1,7 +1,7 @@
 """Trains the autoencoder on crops of the clip bank, at the end on whole clips.
 
 Start: principal components of the data, or the weights of a packed checkpoint. The loss counts the sprite
-several times: unweighted, it is mostly background and moving sprites stay smeared.
+many times, and its squared error besides: unweighted, it is mostly background and moving sprites stay smeared.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ class VAEOptions:
     lr: float = 0.01  # of Muon; without normalisation layers 0.02 was on the edge
     adam: float = 1e-3
     noise: float = 0.06  # largest latent noise, in channel deviations
-    sprite: float = 4.0  # extra loss weight under the sprite
-    focus: float = 0.75  # share of the crops near a sprite
+    sprite: float = 12.0  # extra loss weight under the sprite
+    focus: float = 0.85  # share of the crops near a sprite
     flat: float = 0.55
     average: float = 0.998
     limit: float = 4.0  # latents beyond this are pulled back, before the bound
     decoder_only: bool = False  # keeps the latents: the encoder is frozen
-    texture: float = 2.0  # weight of the texture loss, once the encoder is frozen
-    seams: float = 0.15  # weight of the seam loss, then
+    texture: float = 2.0  # weight of the texture loss
+    seams: float = 0.15  # weight of the seam loss
+    square: float = 4.0  # weight of the root mean square error under the sprite
     seed: int = 0
 
 
@@ -87,6 +88,14 @@ def reconstruction_loss(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         e = d if scale == 1 else F.avg_pool2d(d, 2)
         gradients = gradients + (e[..., 1:] - e[..., :-1]).abs().mean() + (e[..., 1:, :] - e[..., :-1, :]).abs().mean()
     return d.abs().mean() + 0.5 * gradients + 0.25 * (v[:, 1:] - v[:, :-1]).abs().mean()
+
+
+def sprite_error(y: Tensor, x: Tensor, cover: Tensor) -> Tensor:
+    """Root mean square error under the sprite, mean over frames: L1 leaves few but large errors on a sprite's outline
+    and features, which are what one sees. x, y [B, T, 3, H, W], cover [B, T, 1, H, W]"""
+    error = ((y - x).pow(2).mean(2, keepdim=True) * cover).sum((2, 3, 4))
+    size = cover.sum((2, 3, 4))
+    return ((error / size.clamp(min=1) + 1e-6).sqrt() * (size > 50)).mean()
 
 
 def roughness(frames: Tensor) -> list[Tensor]:
@@ -181,10 +190,9 @@ class VAETrainer(Trainer):
             y = self.model.decoder(z + amount * z.detach().std((0, 1, 3, 4), keepdim=True) * noise)
         loss = reconstruction_loss(y.float(), x, weight / weight.mean())
         self.last = {"samples": len(x), "z_max": raw.detach().abs().max()}
-        if self.o.decoder_only:
-            texture, seams = texture_loss(y.float(), x), seam_loss(y.float(), x)
-            loss = loss + self.o.texture * texture + self.o.seams * seams
-            self.last |= {"texture": texture.detach(), "seams": seams.detach()}
+        square, texture, seams = sprite_error(y.float(), x, cover), texture_loss(y.float(), x), seam_loss(y.float(), x)
+        loss = loss + self.o.square * square + self.o.texture * texture + self.o.seams * seams
+        self.last |= {"square": square.detach(), "texture": texture.detach(), "seams": seams.detach()}
         axes = (0, 1, 3, 4)
         scale = z.mean(axes).pow(2).mean() + (z.std(axes) - 1).pow(2).mean()
         far = (raw.float().abs() - self.o.limit).clamp(min=0).pow(2).mean()

@@ -88,7 +88,7 @@ def plain_clip(seed: int, split: str) -> tuple[np.ndarray, np.ndarray]:
 def worded_clip(seed: int, split: str) -> WordedClip:
     assert _order is not None and _words is not None
     c = _render(seed, split)
-    texts, classes = word([c.scene] * _order.wordings, random.Random(f"words-{seed}"), 0.0)
+    texts, classes = word([c.scene] * _order.wordings, random.Random(f"words-{seed}"), 0.0, _words)
     ids = _words([*texts, canonical(c.scene)]).numpy().astype(np.int16)
     wording = Wording(ids, np.array(classes, np.int16))
     return WordedClip(c.frames.numpy(), latent_cover(c.cover).numpy(), wording)
@@ -97,7 +97,7 @@ def worded_clip(seed: int, split: str) -> WordedClip:
 def text_batch(step: int, options: TextOptions) -> tuple[np.ndarray, np.ndarray]:
     """-> ids i16 [B, length], classes i16 [B, fields]"""
     assert _words is not None
-    texts, classes = draw_texts(random.Random(f"text-{options.seed}-{step}"), options)
+    texts, classes = draw_texts(random.Random(f"text-{options.seed}-{step}"), options, _words)
     return _words(texts).numpy().astype(np.int16), np.array(classes, np.int16)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from models.default.captions import FIELDS, HELD_SUBJECTS, NAMES, caption, held_
 from models.default.dataset import Atlas, render, stream
 from models.default.latents import latent_cover
 from models.default.phrases import HELD_PHRASES, PHRASES
-from models.default.train_text import TextOptions, draw_texts
+from models.default.train_text import TextOptions, draw_texts, word
 
 HELD_FILE = Path(captions.__file__).parent / "held_out.json"
 
@@ -154,9 +155,27 @@ def test_caption_order_only_share_and_labels() -> None:
         assert labels[k] == NAMES["motion"].index("left to right" if right else "right to left")
 
 
+def of_words(texts: Sequence[str], length: int = 18) -> torch.Tensor:
+    """A tokenizer of whole words."""
+    out = torch.zeros(len(texts), length, dtype=torch.int64)
+    for row, text in zip(out, texts, strict=True):
+        row[: len(text.split()) + 1] = 1
+    return out
+
+
+def test_captions_of_a_training_are_not_cut_off() -> None:
+    rng = random.Random(8)
+    scenes = [scene(rng, "any", 1.0) for _ in range(100)]
+    texts, classes = word(scenes, rng, 0.0, of_words)
+    assert (of_words(texts)[:, -1] == 0).all()
+    assert max(len(t.split()) for t in texts) == 16, "long ones that fit are kept"
+    camera = FIELDS.index("camera")
+    assert any(c[camera] < len(NAMES["camera"]) for c in classes)
+
+
 def test_captions_that_are_read_hold_their_shares() -> None:
     options = TextOptions(batch=200, order=0.2, pairs=0.5)
-    texts, classes = draw_texts(random.Random(6), options)
+    texts, classes = draw_texts(random.Random(6), options, lambda texts: torch.zeros(len(texts), 1))
     second, motion = (FIELDS.index(f) for f in ("second", "motion"))
     two = sum(c[second] < len(NAMES["second"]) for c in classes)
     assert len(texts) == 200 and 90 <= two <= 125

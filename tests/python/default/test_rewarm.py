@@ -48,15 +48,18 @@ def test_rewarm_transformer_starts_from_the_averaged_weights(
     assert "resumed at step 2" in capsys.readouterr().out, "a state comes before packed weights"
 
 
-def test_rewarm_transformer_of_other_latents_is_not_used(
+def test_rewarm_transformer_of_another_encoder_is_used_and_said(
     chain: Path, tmp_path: Path, atlas_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    c = start(out, atlas_path, plan(chain / "checkpoint"))
+    c = start(tmp_path / "out", atlas_path, plan(chain / "checkpoint"))
+    vocab = json.loads((chain / "checkpoint" / "config.json").read_text())["dit"]["vocab"]
     bank = {"z": torch.zeros(4, 3, 48, 4, 4), "vae": "4567"}
-    assert c.rewarmed(bank, json.loads((chain / "checkpoint" / "config.json").read_text())["dit"]["vocab"]) is None
+    assert c.rewarmed(bank, vocab) is not None
     said = capsys.readouterr().out
-    assert "is not used as it is (vae: " in said and "4567 here" in said
+    assert "another encoder's (" in said and "4567 here" in said
+
+    assert c.rewarmed(bank, vocab + 1) is None
+    assert "is not used as it is (vocab: " in capsys.readouterr().out
 
 
 def test_encode_without_an_autoencoder_names_the_remedy(tmp_path: Path, atlas_path: Path) -> None:
