@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import random
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import weather
+from .ahead import in_order
 from .captions import ALL_SUBJECTS, SPRITES, Scene, canonical, scene
 from .scenery import LEFT, RIGHT, TINT, colour, layers
 from .subjects import MIRRORED, chosen
@@ -240,8 +242,7 @@ def _start_worker(path: str) -> None:
     _worker_atlas = Atlas(path)
 
 
-def _work(job: tuple[int, str, int, int]) -> tuple[np.ndarray, np.ndarray, Scene]:
-    seed, split, size, frames = job
+def _work(seed: int, split: str, size: int, frames: int) -> tuple[np.ndarray, np.ndarray, Scene]:
     assert _worker_atlas is not None
     c = render(seed, _worker_atlas, split, size=size, frames=frames)
     return c.frames.numpy(), c.cover.numpy(), c.scene
@@ -253,9 +254,9 @@ def stream(
     """Clips of these seeds in order, rendered by worker processes. shape: (frames, size)."""
     frames, size = shape
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _start_worker, (str(atlas),)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (str(atlas),)) as pool:
         jobs = ((seed, split, size, frames) for seed in seeds)
-        for f, c, s in pool.imap(_work, jobs, chunksize=8):
+        for f, c, s in in_order(pool, _work, jobs, 8 * workers):
             yield Clip(torch.from_numpy(f), torch.from_numpy(c), s)
 
 

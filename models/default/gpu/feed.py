@@ -10,9 +10,8 @@ import multiprocessing.connection
 import os
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from ..ahead import in_order
 from ..captions import canonical, held_out
 from ..dataset import Atlas, Clip, render
 from ..latents import latent_cover
@@ -116,14 +116,7 @@ class Feed:
         self.pool.shutdown(wait=True, cancel_futures=True)
 
     def each(self, work: Callable[..., T], jobs: Iterator[tuple[Any, ...]]) -> Iterator[T]:
-        """Results in the order of the jobs, a few of which are under way at any time."""
-        pending: deque[Future[T]] = deque()
-        for job in jobs:
-            pending.append(self.pool.submit(work, *job))
-            if len(pending) > self.ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        return in_order(self.pool, work, jobs, self.ahead)
 
     def plain(self, seeds: range, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return self.each(plain_clip, ((seed, split) for seed in seeds))

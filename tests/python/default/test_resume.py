@@ -180,7 +180,12 @@ def drawn_share(data: Path, scenes: list[captions.Scene], rare: tuple[str, int])
 
 def test_clips_of_two_subjects_and_of_spinning_ones_are_drawn_more_often(data: Path) -> None:
     wanted = pytest.approx(3 * 3 / (3 * 3 + 7), abs=0.04)  # 3 of the 10 clips that are trained on
-    plain: captions.Scene = {**captions.scene(random.Random(0), pairs=0.0), "motion": "rising", "subject": "cat", "background": "hills"}
+    plain: captions.Scene = {
+        **captions.scene(random.Random(0), pairs=0.0),
+        "motion": "rising",
+        "subject": "cat",
+        "background": "hills",
+    }
     rest = [plain] * 9
     pair = {**plain, "subject": "fox", "second": "duck", "relation": "left of"}
     fox = captions.NAMES["subject"].index("fox")
