@@ -17,6 +17,7 @@ MOTIONS = {
         "flying to the right",
         "running to the right",
         "drifting right",
+        "heading right", "walking to the right", "walking right",
     ],
     "right to left": [
         "moving from right to left",
@@ -28,6 +29,7 @@ MOTIONS = {
         "flying to the left",
         "running to the left",
         "drifting left",
+        "heading left", "walking to the left", "walking left",
     ],
     "rising": [
         "rising", "moving up", "going up", "rising upwards", "floating up", "flying up", "climbing", "ascending",
@@ -47,17 +49,20 @@ MOTIONS = {
     ],
     "spinning": [
         "spinning", "rotating", "turning round and round", "spinning around", "whirling", "turning on the spot",
+        "spinning in place", "turning in place", "spinning round", "turning round", "turning",
     ],
     "growing": [
         "growing", "coming closer", "getting bigger", "coming nearer", "getting closer", "growing bigger",
         "getting larger",
+        "moving closer", "moving nearer", "coming towards the camera", "drawing near", "nearing",
     ],
     "shrinking": [
-        "shrinking", "going away", "getting smaller", "getting tiny", "going far away",
-        "growing smaller",
+        "shrinking", "going away", "getting smaller", "getting tiny", "going far away", "growing smaller",
+        "moving far away", "getting farther away", "leaving", "moving off", "going farther away",
     ],
     "still": [
         "standing still", "resting", "not moving", "staying still", "motionless", "sitting still",
+        "standing around", "standing there", "waiting", "at rest", "stationary", "sitting there",
     ],
 }  # fmt: skip
 # These phrases differ from their opposites in word order alone: they are what a reader without position
@@ -87,16 +92,20 @@ BACKGROUNDS = {
 LIGHTS = {
     "day": [
         "at noon", "in daylight", "on a sunny day", "during the day", "in the sunshine", "in bright daylight",
+        "on a bright day", "by daylight", "in full daylight", "in the daytime",
     ],
     "sunset": [
         "at sunset", "at dusk", "in the evening light", "in the late evening", "at sundown", "on a golden evening",
         "in the light of the sunset",
+        "in the early evening", "in the evening sun", "this evening", "during the evening",
     ],
     "night": [
         "at night", "in moonlight", "in the dark", "by night", "at midnight", "during the night", "on a dark night",
+        "in the moonlight", "at night time", "late at night", "in the dark night",
     ],
     "fog": [
         "in fog", "on a foggy day", "in the mist", "in the fog", "in thick fog", "on a misty day", "in foggy air",
+        "in dense fog", "in foggy weather", "in misty light", "in a foggy mist",
     ],
 }  # fmt: skip
 CAMERAS = {
@@ -117,10 +126,11 @@ WEATHERS = {
     "rain": [
         "in the rain", "while it rains", "on a rainy day", "while it is raining", "in heavy rain", "with rain",
         "in wet weather",
+        "in light rain", "in pouring rain",
     ],
     "snowfall": [
         "in falling snow", "while it snows", "with snowflakes", "while it is snowing", "in snowy weather",
-        "while snow falls", "with falling snowflakes",
+        "while snow falls", "with falling snowflakes", "in light snowfall", "during a snowfall",
     ],
 }  # fmt: skip
 RELATIONS = {
