@@ -90,12 +90,18 @@ def reconstruction_loss(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     return d.abs().mean() + 0.5 * gradients + 0.25 * (v[:, 1:] - v[:, :-1]).abs().mean()
 
 
+def under(error: Tensor, cover: Tensor) -> tuple[Tensor, Tensor]:
+    """error, cover [N, T, H, W] -> mean error under the sprite [N, T], and in which frames enough of it is seen to
+    judge: more than 50 pixels."""
+    size = cover.sum((2, 3))
+    return (error * cover).sum((2, 3)) / size.clamp(min=1), size > 50
+
+
 def sprite_error(y: Tensor, x: Tensor, cover: Tensor) -> Tensor:
     """Root mean square error under the sprite, mean over frames: L1 leaves few but large errors on a sprite's outline
     and features, which are what one sees. x, y [B, T, 3, H, W], cover [B, T, 1, H, W]"""
-    error = ((y - x).pow(2).mean(2, keepdim=True) * cover).sum((2, 3, 4))
-    size = cover.sum((2, 3, 4))
-    return ((error / size.clamp(min=1) + 1e-6).sqrt() * (size > 50)).mean()
+    error, seen = under((y - x).pow(2).mean(2), cover[:, :, 0])
+    return ((error + 1e-6).sqrt() * seen).mean()
 
 
 def roughness(frames: Tensor) -> list[Tensor]:
@@ -245,9 +251,8 @@ def psnr_report(x: Tensor, y: Tensor, cover: Tensor) -> dict[str, float]:
     """Mean over frames of PSNR: everywhere, in the first frame, under the sprite (its opacity above a half),
     elsewhere. x, y [N, T, 3, H, W] in [0, 1]; cover [N, T, H, W] u8."""
     error, mask = (y - x).pow(2).mean(2), cover > 127
-    size = mask.sum((2, 3))
-    seen = size > 50
-    sprite = decibels((error * mask).sum((2, 3)) / size.clamp(min=1))[seen].mean()
+    inside, seen = under(error, mask)
+    sprite = decibels(inside)[seen].mean()
     elsewhere = decibels((error * ~mask).sum((2, 3)) / (~mask).sum((2, 3)))
     every = decibels(error.mean((2, 3)))
     figures = {"psnr": every, "first": every[:, 0], "sprite": sprite, "elsewhere": elsewhere}
