@@ -9,7 +9,7 @@ from typing import Any
 from models.default.captions import FIELDS
 
 from .accuracy import Accuracy
-from .gain import Gain
+from .gain import Gain, dominated
 from .plot import Curve, Panel, Point
 from .resampling import Interval
 from .results import FACTORS, MAIN, Measured, Results
@@ -180,14 +180,27 @@ def summary_line(results: Results) -> str:
     return f"{len(results.gains['blocks'])} cache settings against the best solver: {told}."
 
 
+def drawn_series(results: Results) -> set[str]:
+    """Solvers, BWCache, and the caches of which no other cache is better and quicker at every setting."""
+    caches = [a for a in results.arms if a.cached]
+    qualities = [a.quality[MAIN].mean.value for a in caches]
+    found = {a.series for a in results.arms if not a.cached or a.series.startswith("bwcache")}
+    for factors in ([a.speedup.value for a in caches], [a.reduction.value for a in caches]):
+        better = dominated(factors, qualities)
+        found |= {a.series for a, other in zip(caches, better, strict=True) if other is None}
+    return found
+
+
 def panels(results: Results) -> list[Panel]:
     """For the plot: quality over time saved, and over blocks saved."""
     times, blocks = Panel("speed-up of denoising over base", []), Panel("fewer blocks than base", [])
+    shown = drawn_series(results)
     for panel in (times, blocks):
         found: dict[str, Curve] = {}
         for a in results.arms:
-            curve = found.setdefault(a.series, Curve(a.series, a.cached, []))
-            curve.points.append(Point(a.speedup if panel is times else a.reduction, a.quality[MAIN].mean))
+            if a.series in shown:
+                curve = found.setdefault(a.series, Curve(a.series, a.cached, []))
+                curve.points.append(Point(a.speedup if panel is times else a.reduction, a.quality[MAIN].mean))
         panel.curves.extend(found.values())
     return [times, blocks] if results.timed else [blocks]
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Rows = list[dict[str, Any]]
 BASE = "base"
-SWEPT = ("threshold", "every")  # what a series of one policy varies
 TIMES = ("denoise", "total", "indicator", "controller")
 
 
@@ -57,15 +56,18 @@ class Table:
 
 def series_of(cache: dict[str, Any]) -> str:
     """The curve that a cache's arm lies on."""
-    policy, params = cache["policy"], cache["params"]
-    linear = params.get("rebuild") == "linear"
+    policy, params = str(cache["policy"]), cache["params"]
+    rebuild = params.get("rebuild", "")
+    forecast = rebuild == "linear" or rebuild.startswith("taylor")
     if policy == "bwcache":
-        return f"bwcache R={params.get('reuse_interval', '')}"
+        return f"bwcache{'-linear' if forecast else ''} R={params.get('reuse_interval', '')}"
     if policy == "dbcache":
-        return "fbcache-taylor" if linear else "fbcache"
+        return "fbcache-taylor" if forecast else "fbcache"
+    if policy == "teacache":
+        return "teacache" if params.get("polynomial", "none") == "none" else "teacache-fitted"
     if policy == "static" and params.get("site", "stack") == "stage":
-        return "taylorseer" if linear else "fora"
-    return "static forecast" if policy == "static" and linear else str(policy)
+        return "taylorseer" if forecast else "fora"
+    return "static forecast" if policy == "static" and forecast else policy
 
 
 def arm_of(name: str, plan: dict[str, Any]) -> Arm:

@@ -17,7 +17,7 @@ from benchmark.plot import draw
 from benchmark.report import Circumstances, panels, report
 from benchmark.resampling import resamples
 from benchmark.results import results
-from benchmark.rows import latents_name, read, tabulate
+from benchmark.rows import latents_name, read, series_of, tabulate
 from made_up import ARMS, MadeUp
 
 from models.default.captions import MOTIONS, held_out
@@ -82,24 +82,74 @@ def test_thresholds_nearest_to_the_wanted_shares() -> None:
     def point(threshold: float, interval: int, share: float) -> dict[str, Any]:
         return {"cache": {"threshold": threshold, "reuse_interval": str(interval)}, "computed_fraction": share}
 
-    grid = thresholds.Grid("unipc", 25, (0.8, 0.5, 0.3), 1, intervals=(1, 2))
+    grid = thresholds.Grid("unipc", 25, (0.8, 0.5, 0.3), 1, fixed="rebuild=residual", intervals=(1, 2))
     points = [point(0.1, 1, 0.83), point(0.2, 1, 0.55), point(0.3, 1, 0.52), point(0.2, 2, 0.45)]
     chosen = thresholds.choose(points, grid)
-    assert chosen == [(0.1, 1), (0.3, 1), (0.2, 2)]  # nothing is near to 0.3, and nothing of R = 2 to 0.8
+    assert chosen == [("0.1", 1), ("0.3", 1), ("0.2", 2)]  # nothing is near to 0.3, and nothing of R = 2 to 0.8
     assert thresholds.arm(grid, chosen[0]) == {
         "name": "unipc 25 + bwcache 0.1 R=1", "sampler": "unipc", "steps": 25,
         "cache": "bwcache:threshold=0.1,reuse_interval=1,rebuild=residual"}  # fmt: skip
 
 
 def test_thresholds_of_a_policy_without_intervals() -> None:
-    grid = thresholds.Grid("euler", 50, (0.6, 0.5), 1, policy="teacache", fixed="")
+    grid = thresholds.Grid("euler", 50, (0.6, 0.5), 1, policy="teacache")
     points = [{"cache": {"threshold": t}, "computed_fraction": share} for t, share in ((0.1, 0.9), (0.2, 0.62))]
     chosen = thresholds.choose(points, grid)
-    assert chosen == [(0.2, None)]
+    assert chosen == [("0.2", None)]
     assert thresholds.arm(grid, chosen[0]) == {
         "name": "teacache 0.2", "sampler": "euler", "steps": 50, "cache": "teacache:threshold=0.2"}  # fmt: skip
     with pytest.raises(ValueError, match="intervals belong to bwcache"):
         thresholds.Grid("euler", 50, (0.6,), 1, policy="teacache", intervals=(1,))
+
+
+def test_settings_of_a_policy_with_a_table() -> None:
+    grid = thresholds.Grid("euler", 50, (0.5,), 1, policy="lemica", vary="computed=50%,40%", table=True)
+    points = [{"cache": {"computed": c}, "computed_fraction": share} for c, share in (("50%", 0.52), ("40%", 0.42))]
+    chosen = thresholds.choose(points, grid)
+    assert chosen == [("50%", None)]
+    measured = {"policy": "lemica", "errors": "2:1;2", "computed": "30%"}
+    assert thresholds.arm(grid, chosen[0], measured) == {
+        "name": "lemica 50%", "sampler": "euler", "steps": 50, "cache": {**measured, "computed": "50%"}}  # fmt: skip
+
+
+def test_grids_have_files_of_their_own() -> None:
+    for grids in (thresholds.STANDARD, thresholds.QUICK):
+        assert len({g.stem() for g in grids}) == len(grids)
+
+
+def test_a_tuned_run_measures_the_table_once(tmp_path: Path) -> None:
+    grid = thresholds.Grid("euler", 50, (0.5,), 1, policy="magcache", vary="threshold=0.1,0.2", table=True)
+    program, calls = tmp_path / "program", tmp_path / "calls"
+    point = {"cache": {"threshold": "0.1"}, "computed_fraction": 0.5}
+    program.write_text(f"""#!{sys.executable}
+import json, sys
+open({str(calls)!r}, "a").write(sys.argv[1] + "\\n")
+result = {{"points": [{point}]}} if sys.argv[1] == "tune" else {{"cache": {{"policy": "magcache", "ratios": "cond:1"}}}}
+json.dump(result, open(sys.argv[sys.argv.index("--save") + 1], "w"))
+""")
+    program.chmod(0o755)
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a fox\na cat\n")
+    for _ in range(2):
+        found = thresholds.calibrate([str(program)], prompts, (grid,), tmp_path)
+        assert [a["cache"] for a in found] == [{"policy": "magcache", "ratios": "cond:1", "threshold": "0.1"}]
+    assert calls.read_text().split() == ["calibrate", "tune", "tune"]
+    assert (tmp_path / "tune-magcache-euler-50.txt").read_text() == "a fox\n"
+
+
+@pytest.mark.parametrize(
+    ("cache", "series"),
+    [
+        ({"policy": "bwcache", "params": {"rebuild": "linear", "reuse_interval": "2"}}, "bwcache-linear R=2"),
+        ({"policy": "dbcache", "params": {"rebuild": "residual"}}, "fbcache"),
+        ({"policy": "teacache", "params": {"polynomial": "1;0"}}, "teacache-fitted"),
+        ({"policy": "teacache", "params": {"polynomial": "none"}}, "teacache"),
+        ({"policy": "static", "params": {"site": "stage", "rebuild": "output"}}, "fora"),
+        ({"policy": "static", "params": {"site": "stack", "rebuild": "taylor:2"}}, "static forecast"),
+    ],
+)
+def test_series_of_a_cache(cache: dict[str, Any], series: str) -> None:
+    assert series_of(cache) == series
 
 
 def test_replace_keeps_what_is_written_by_hand() -> None:
@@ -141,6 +191,7 @@ def reported(made_up: MadeUp, scores: bool, others: float | None) -> str:
     found = results(table, prompts, right, resamples(len(prompts), 200), made.timed())
     json.dumps(found.to_json())
     if scores:
+        assert [c.name for c in panels(found)[0].curves] == ["euler", "unipc", "bwcache R=1", "unipc + bwcache R=1"]
         draw(panels(found), "title", "y", made_up.file.with_name("a.svg"))
         draw(panels(found), "title", "y", made_up.file.with_name("b.svg"))
     return report(found, made, frozenset(), "a.svg")
