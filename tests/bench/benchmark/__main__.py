@@ -90,13 +90,16 @@ def setup(a: argparse.Namespace) -> Setup:
 
 
 def arms_file(s: Setup) -> Path:
-    """arms.json and BWCache settings that fit the weights. Made once per weights: resuming needs the same arms."""
-    file, fixed = s.folder / "arms.json", HERE / ("arms-quick.json" if s.quick else "arms.json")
+    """arms.json and settings that fit the weights. Made once per weights and choice of arms: resuming needs the
+    same."""
+    fixed, calibration = HERE / ("arms-quick.json" if s.quick else "arms.json"), HERE.parent / "tune.txt"
     grids = thresholds.QUICK if s.quick else thresholds.STANDARD
+    key = thresholds.digest(fixed.read_text(), calibration.read_text(), repr(grids))
+    file = s.folder / f"arms-{key}.json"
     if not file.exists():
-        print("choosing thresholds on the calibration prompts", file=sys.stderr)
+        print("choosing settings on the calibration prompts", file=sys.stderr)
         arms = json.loads(fixed.read_text())
-        arms["arms"] += thresholds.calibrate([s.program, *s.model()], HERE.parent / "tune.txt", grids, s.folder)
+        arms["arms"] += thresholds.calibrate([s.program, *s.model()], calibration, grids, s.folder)
         part = file.with_suffix(".part")
         part.write_text(json.dumps(arms, indent=1) + "\n")
         part.replace(file)

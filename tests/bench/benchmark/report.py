@@ -60,7 +60,7 @@ def table(header: str, rows: Iterable[list[str]], weights: str) -> str:
 
 def introduction(results: Results, c: Circumstances) -> str:
     environment, few = c.summary["environment"], len(c.summary["prompts"])
-    overhead = max((a.overhead for a in results.arms if a.cached and "bwcache" in a.series), default=0.0)
+    overhead = max((a.overhead for a in results.arms if of_bwcache(a)), default=0.0)
     own = f" Indicator and controller took at most {100 * overhead:.2f} % of the denoising time of a BWCache run."
     return (
         f"    {c.command}\n\nModel {c.summary['bundle']['name']}, {few} of the {c.all_prompts} prompts, "
@@ -180,12 +180,17 @@ def summary_line(results: Results) -> str:
     return f"{len(results.gains['blocks'])} cache settings against the best solver: {told}."
 
 
+def of_bwcache(a: Measured) -> bool:
+    return a.cached and "bwcache" in a.series
+
+
 def drawn_series(results: Results) -> set[str]:
-    """Solvers, BWCache, and the caches of which no other cache is better and quicker at every setting."""
+    """Solvers, BWCache, and the caches with a setting that no setting of any cache is better and quicker than."""
     caches = [a for a in results.arms if a.cached]
     qualities = [a.quality[MAIN].mean.value for a in caches]
-    found = {a.series for a in results.arms if not a.cached or a.series.startswith("bwcache")}
-    for factors in ([a.speedup.value for a in caches], [a.reduction.value for a in caches]):
+    found = {a.series for a in results.arms if not a.cached or of_bwcache(a)}
+    costs = [[a.reduction.value for a in caches], *([[a.speedup.value for a in caches]] if results.timed else [])]
+    for factors in costs:
         better = dominated(factors, qualities)
         found |= {a.series for a, other in zip(caches, better, strict=True) if other is None}
     return found

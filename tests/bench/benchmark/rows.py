@@ -24,7 +24,7 @@ TIMES = ("denoise", "total", "indicator", "controller")
 @dataclass(frozen=True)
 class Arm:
     """One plan. A series is what is drawn as one curve: a solver at several step counts, a cache at several
-    thresholds. `solver` names the solver and its steps, which a cache and the run it is built on have in common."""
+    settings. `solver` names the solver and its steps, which a cache and the run it is built on have in common."""
 
     name: str
     series: str
@@ -58,16 +58,26 @@ def series_of(cache: dict[str, Any]) -> str:
     """The curve that a cache's arm lies on."""
     policy, params = str(cache["policy"]), cache["params"]
     rebuild = params.get("rebuild", "")
-    forecast = rebuild == "linear" or rebuild.startswith("taylor")
+    linear = rebuild == "linear"
     if policy == "bwcache":
-        return f"bwcache{'-linear' if forecast else ''} R={params.get('reuse_interval', '')}"
+        return f"bwcache{'-linear' if linear else ''} R={params.get('reuse_interval', '')}"
     if policy == "dbcache":
-        return "fbcache-taylor" if forecast else "fbcache"
+        return "fbcache-taylor" if linear else "fbcache"
     if policy == "teacache":
         return "teacache" if params.get("polynomial", "none") == "none" else "teacache-fitted"
     if policy == "static" and params.get("site", "stack") == "stage":
-        return "taylorseer" if forecast else "fora"
-    return "static forecast" if policy == "static" and forecast else policy
+        return "fora" if rebuild == "output" else "taylorseer"
+    if policy == "static" and rebuild.startswith("taylor"):
+        return "static parabola"
+    if policy == "static" and linear:
+        return "static forecast"
+    if policy == "fastercache" and params.get("attention") == "false":
+        return "cfg-cache"
+    if policy == "spectrum" and float(params.get("flex_window", 0.5)) == 0:
+        return "spectrum steady"
+    if policy == "compose":
+        return " + ".join(str(params[part]).partition("&")[0] for part in ("step", "block"))
+    return policy
 
 
 def arm_of(name: str, plan: dict[str, Any]) -> Arm:
@@ -96,6 +106,9 @@ def read(summary: dict[str, Any], file: Path) -> Rows:
         if fits and row["round"] < summary["repeat"]:
             found[row["arm"], row["prompt"], row["seed"], row["round"]] = row
     expected = len(arms) * len(clips) * summary["repeat"]
+    names = [arm["name"] for arm in summary["arms"] if arms[arm["identity"]] != arm["name"]]
+    if names:
+        raise ValueError(f"{', '.join(names)}: the same plan as another arm; leave one out")
     if len(found) != expected:
         raise ValueError(f"{file}: holds {len(found)} of the {expected} rows of this benchmark; run it again")
     return list(found.values())
@@ -122,4 +135,14 @@ def tabulate(summary: dict[str, Any], rows: Rows, lower: frozenset[str] = frozen
         arrays[name] = np.full((len(arms), len(prompts)), np.nan)
         for where, several in found.items():
             arrays[name][where] = worst(several) if name.endswith("_worst") else middle(several)
+    count_parts(arms, arrays)
     return Table(arms, prompts, arrays, [int(a["cache_bytes"]) for a in summary["arms"]], lower)
+
+
+def count_parts(arms: list[Arm], values: dict[str, Array]) -> None:
+    """Blocks as a sum of parts: bench counts a block as computed whose stages were reused but for one; its fraction
+    says how much. Of a cache it is taken of the uncached run with the same solver and steps, where there is one."""
+    exact = {a.solver: i for i, a in enumerate(arms) if not a.cached}
+    for i, a in enumerate(arms):
+        if a.cached and a.solver in exact:
+            values["blocks"][i] = values["computed"][i] * values["blocks"][exact[a.solver]]

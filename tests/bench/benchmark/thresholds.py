@@ -7,8 +7,10 @@ settings nearest to the wanted shares are taken.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +47,6 @@ class Grid:
         """As --cache takes it."""
         return self.policy + (f":{self.fixed}" if self.fixed else "")
 
-    def stem(self) -> str:
-        """Of its files."""
-        return f"tune-{self.name()}-{self.sampler}-{self.steps}"
-
 
 def euler(policy: str, *shares: float, **more: Any) -> Grid:
     return Grid("euler", 50, shares, 2, policy, **more)
@@ -69,13 +67,14 @@ STANDARD = (
     euler("d2cache", 0.65, 0.5, 0.4),
     euler("seacache", 0.65, 0.5, 0.4, vary="threshold=0.1,0.2,0.35,0.6,1"),
     euler("mixcache", 0.65, 0.5, vary="threshold=0.06,0.12,0.24,0.5"),
-    euler("foresight", 0.65, 0.5, vary="threshold=0.25,0.5,1,2,4"),
-    euler("magcache", 0.65, 0.5, vary="threshold=0.01,0.02,0.04,0.08,0.16", table=True),
+    euler("foresight", 0.65, 0.5, vary="threshold=0.1,0.25,1,2,4"),  # 0.5 is the fixed arm's
+    euler("sortblock", 0.65, 0.5, 0.4, vary="interval=2,3"),
+    euler("magcache", 0.65, 0.5, vary="threshold=0.002,0.005,0.01,0.02,0.04,0.08", table=True),
     euler("smoothcache", 0.65, 0.5, vary="threshold=0.01,0.02,0.04,0.08,0.16", table=True),
     euler("blockcaching", 0.65, 0.5, vary="threshold=0.02,0.05,0.1,0.2", table=True),
     euler("meancache", 0.5, 0.4, vary="computed=50%,40%", table=True),
     Grid("euler", 50, (0.5, 0.4), 1, "lemica", vary="computed=50%,40%", table=True),  # its table takes 150 runs a clip
-    euler("bac", 0.5, vary="bubbling=0,3", table=True),
+    euler("bac", 0.5, vary="bubbling=3", table=True),
     euler("taocache", 0.75, 0.65, vary="reuse_from=30%,50%", table=True),
 )
 QUICK = (Grid("euler", 50, (0.7, 0.5), 1, fixed="rebuild=residual", intervals=(1, 2)),)
@@ -110,13 +109,19 @@ def choose(points: list[Point], grid: Grid) -> list[Setting]:
 def arm(grid: Grid, setting: Setting, table: dict[str, Any] | None = None) -> dict[str, Any]:
     """In the form of `bench --arms`. table: the cache of the config that `calibrate` wrote."""
     value, interval = setting
-    name = f"{grid.name()} {value}" + ("" if interval is None else f" R={interval}")
+    varied = value if grid.key() in ("threshold", "computed") else f"{grid.key()}={value}"
+    name = f"{grid.name()} {varied}" + ("" if interval is None else f" R={interval}")
     if grid.sampler != "euler":
         name = f"{grid.sampler} {grid.steps} + {name}"
     more = [f"reuse_interval={interval}"] if interval is not None else []
     keys = ",".join([f"{grid.key()}={value}", *more, *([grid.fixed] if grid.fixed else [])])
     cache = f"{grid.policy}:{keys}" if table is None else {**table, grid.key(): value}
     return {"name": name, "sampler": grid.sampler, "steps": grid.steps, "cache": cache}
+
+
+def digest(*texts: str) -> str:
+    """Of what a file was made of, for its name: another choice has files of its own."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
 
 
 def measure_table(command: list[str], grid: Grid, prompts: Path, file: Path) -> dict[str, Any]:
@@ -129,22 +134,33 @@ def measure_table(command: list[str], grid: Grid, prompts: Path, file: Path) -> 
     return cache
 
 
+def measure_points(command: list[str], grid: Grid, flags: list[str], file: Path) -> list[Point]:
+    """Runs tune, unless an earlier call did. flags: what the settings have in common."""
+    if not file.exists() or not json.loads(file.read_text())["complete"]:
+        intervals = ["--vary", "reuse_interval=" + ",".join(map(str, grid.intervals))] if grid.intervals else []
+        flags = [*flags, "--vary", grid.vary, *intervals, "--share", "1", "--hold-out", "0",
+                 "--rows", str(file.with_suffix(".jsonl")), "--save", str(file)]  # fmt: skip
+        subprocess.run([command[0], "tune", *command[1:], *flags], check=True, stdout=subprocess.DEVNULL)
+    points: list[Point] = json.loads(file.read_text())["points"]
+    return points
+
+
 def calibrate(command: list[str], prompts: Path, grids: tuple[Grid, ...], folder: Path) -> list[dict[str, Any]]:
     """Runs calibrate and tune; command: the program and the flags of its model. Takes up where an earlier call was
     interrupted."""
     found: list[dict[str, Any]] = []
     lines = [line for line in prompts.read_text().splitlines() if line]
     for grid in grids:
-        stem = folder / grid.stem()
-        few, config = stem.with_suffix(".txt"), stem.with_suffix(".config.json")
-        few.write_text("\n".join(lines[: grid.prompts]) + "\n")
+        text = "\n".join(lines[: grid.prompts]) + "\n"
+        stem = f"{grid.name()}-{grid.sampler}-{grid.steps}-{digest(repr(grid), text)}"
+        few, config = folder / f"tune-{stem}.txt", folder / f"table-{stem}.json"
+        few.write_text(text)
         table = measure_table(command, grid, few, config) if grid.table else None
-        what = ["--config", str(config)] if grid.table else \
+        plan = ["--config", str(config)] if grid.table else \
             ["--sampler", grid.sampler, "--steps", str(grid.steps), "--cache", grid.cache()]  # fmt: skip
-        intervals = ["--vary", "reuse_interval=" + ",".join(map(str, grid.intervals))] if grid.intervals else []
-        flags = [*what, "--vary", grid.vary, *intervals, "--share", "1", "--hold-out", "0", "--prompts", str(few),
-                 "--rows", str(stem.with_suffix(".jsonl")), "--save", str(stem.with_suffix(".json"))]  # fmt: skip
-        subprocess.run([command[0], "tune", *command[1:], *flags], check=True, stdout=subprocess.DEVNULL)
-        points: list[Point] = json.loads(stem.with_suffix(".json").read_text())["points"]
-        found += [arm(grid, setting, table) for setting in choose(points, grid)]
+        points = measure_points(command, grid, [*plan, "--prompts", str(few)], folder / f"tune-{stem}.json")
+        chosen = choose(points, grid)
+        if not chosen:
+            print(f"{grid.name()}: no setting computes about {grid.shares} of the blocks; left out", file=sys.stderr)
+        found += [arm(grid, setting, table) for setting in chosen]
     return found

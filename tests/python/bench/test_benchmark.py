@@ -20,7 +20,7 @@ from benchmark.results import results
 from benchmark.rows import latents_name, read, series_of, tabulate
 from made_up import ARMS, MadeUp
 
-from models.default.captions import MOTIONS, held_out
+from models.default.captions import MOTIONS, canonical, held_out
 from models.default.classifier import targets
 
 sys.path.insert(0, str(ROOT / "tests/lint"))
@@ -36,6 +36,9 @@ def committed() -> list[dict[str, Any]]:
 def test_committed_prompts_are_what_the_script_draws() -> None:
     drawn = make_prompts.draw(make_prompts.PROMPTS)
     assert [p["scene"] for p in committed()] == drawn
+    assert [p["prompt"] for p in committed()] == [canonical(s) for s in drawn]
+    assert [p["mentioned"] for p in committed()] == [make_prompts.mentioned(s) for s in drawn]
+    assert not {p["prompt"] for p in committed()} & set((HERE.parent / "tune.txt").read_text().splitlines())
     assert all(held_out(s) for s in drawn)
     assert set(Counter(s["motion"] for s in drawn).values()) == {len(drawn) // len(MOTIONS)}
     assert len({p["id"] for p in committed()}) == len({p["prompt"] for p in committed()}) == len(drawn) >= 48
@@ -53,14 +56,14 @@ def test_rows_are_the_last_that_fit(made_up: MadeUp) -> None:
     made_up.rows = [earlier, *made_up.rows, other]
     made_up.write()
     found = read(made_up.summary, made_up.file)
-    assert len(found) == len(ARMS) * 12 * 2
+    assert len(found) == len(ARMS) * 12 * 2 == 192
     assert all(row["blocks_computed"] >= 0 for row in found)
 
 
 def test_missing_rows_are_refused(made_up: MadeUp) -> None:
     made_up.rows.pop()
     made_up.write()
-    with pytest.raises(ValueError, match="holds 167 of the 168 rows"):
+    with pytest.raises(ValueError, match="holds 191 of the 192 rows"):
         read(made_up.summary, made_up.file)
 
 
@@ -75,7 +78,23 @@ def test_times_are_medians_and_worst_frames_the_worst(made_up: MadeUp) -> None:
     assert table.of("denoise", 0)[0] == pytest.approx((4 + 100) / 2)  # of 4, 4, 100, 100
     assert table.of("psnr_reference", 0)[0] == pytest.approx(29.0)
     assert table.of("psnr_reference_worst", 0)[0] == pytest.approx(27.0)
-    assert [a.series for a in table.arms][3:] == ["unipc", *["bwcache R=1"] * 2, "unipc + bwcache R=1"]
+    assert [a.series for a in table.arms][3:] == ["unipc", *["bwcache R=1"] * 2, "unipc + bwcache R=1", "easycache"]
+
+
+def test_reused_stages_count_as_parts_of_their_blocks(made_up: MadeUp) -> None:
+    for row in made_up.rows:
+        if row["arm"] == "easycache 0.1":  # every block ran, three quarters of each
+            row |= {"blocks_computed": 400, "computed_fraction": 0.75}
+    made_up.write()
+    table = tabulate(made_up.summary, read(made_up.summary, made_up.file))
+    assert table.of("blocks", table.index("easycache 0.1")) == pytest.approx(300)
+    assert table.of("blocks", table.index("unipc 12")) == pytest.approx(100)
+
+
+def test_two_arms_of_one_plan_are_refused(made_up: MadeUp) -> None:
+    made_up.summary["arms"].append({**made_up.summary["arms"][-1], "name": "again"})
+    with pytest.raises(ValueError, match=r"easycache 0\.1: the same plan as another arm"):
+        read(made_up.summary, made_up.file)
 
 
 def test_thresholds_nearest_to_the_wanted_shares() -> None:
@@ -112,29 +131,50 @@ def test_settings_of_a_policy_with_a_table() -> None:
         "name": "lemica 50%", "sampler": "euler", "steps": 50, "cache": {**measured, "computed": "50%"}}  # fmt: skip
 
 
-def test_grids_have_files_of_their_own() -> None:
-    for grids in (thresholds.STANDARD, thresholds.QUICK):
-        assert len({g.stem() for g in grids}) == len(grids)
+def test_arms_of_all_grids_have_names_of_their_own() -> None:
+    fixed = [a["name"] for a in json.loads((HERE / "arms.json").read_text())["arms"]]
+    tuned = [thresholds.arm(g, ("0.5", i))["name"] for g in thresholds.STANDARD for i in g.intervals or (None,)]
+    assert len({*fixed, *tuned}) == len(fixed) + len(tuned)
 
 
-def test_a_tuned_run_measures_the_table_once(tmp_path: Path) -> None:
-    grid = thresholds.Grid("euler", 50, (0.5,), 1, policy="magcache", vary="threshold=0.1,0.2", table=True)
-    program, calls = tmp_path / "program", tmp_path / "calls"
-    point = {"cache": {"threshold": "0.1"}, "computed_fraction": 0.5}
+def test_what_varies_is_named_unless_it_is_the_usual() -> None:
+    grid = thresholds.Grid("euler", 50, (0.5,), 1, policy="bac", vary="bubbling=3", table=True)
+    assert thresholds.arm(grid, ("3", None), {})["name"] == "bac bubbling=3"
+
+
+def pretended(folder: Path, points: list[dict[str, Any]]) -> tuple[str, Path, Path]:
+    """-> a program whose `tune` finds these points, where it keeps how it was called, and two prompts."""
+    program, calls, prompts = folder / "program", folder / "calls", folder / "prompts.txt"
+    table = {"cache": {"policy": "magcache", "ratios": "cond:1"}}
     program.write_text(f"""#!{sys.executable}
 import json, sys
-open({str(calls)!r}, "a").write(sys.argv[1] + "\\n")
-result = {{"points": [{point}]}} if sys.argv[1] == "tune" else {{"cache": {{"policy": "magcache", "ratios": "cond:1"}}}}
+open({str(calls)!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
+result = {{"tune": {{"points": {points}, "complete": True}}, "calibrate": {table}}}[sys.argv[1]]
 json.dump(result, open(sys.argv[sys.argv.index("--save") + 1], "w"))
 """)
     program.chmod(0o755)
-    prompts = tmp_path / "prompts.txt"
     prompts.write_text("a fox\na cat\n")
+    return str(program), calls, prompts
+
+
+def test_a_tuned_run_measures_once(tmp_path: Path) -> None:
+    grid = thresholds.Grid("euler", 50, (0.5,), 1, policy="magcache", vary="threshold=0.1,0.2", table=True)
+    program, calls, prompts = pretended(tmp_path, [{"cache": {"threshold": "0.1"}, "computed_fraction": 0.5}])
     for _ in range(2):
-        found = thresholds.calibrate([str(program)], prompts, (grid,), tmp_path)
+        found = thresholds.calibrate([program], prompts, (grid,), tmp_path)
         assert [a["cache"] for a in found] == [{"policy": "magcache", "ratios": "cond:1", "threshold": "0.1"}]
-    assert calls.read_text().split() == ["calibrate", "tune", "tune"]
-    assert (tmp_path / "tune-magcache-euler-50.txt").read_text() == "a fox\n"
+    calibrated, tuned = calls.read_text().splitlines()
+    few, table = next(tmp_path.glob("tune-magcache-euler-50-*.txt")), next(tmp_path.glob("table-magcache-*.json"))
+    assert few.read_text() == "a fox\n"
+    assert calibrated == f"calibrate --sampler euler --steps 50 --cache magcache --prompts {few} --save {table}"
+    assert tuned.startswith(f"tune --config {table} --prompts {few} --vary threshold=0.1,0.2 --share 1")
+
+
+def test_a_grid_without_a_setting_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program, _, prompts = pretended(tmp_path, [])
+    grid = thresholds.Grid("euler", 50, (0.2,), 1, policy="teacache")
+    assert thresholds.calibrate([program], prompts, (grid,), tmp_path) == []
+    assert "teacache: no setting computes about (0.2,) of the blocks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -145,7 +185,12 @@ json.dump(result, open(sys.argv[sys.argv.index("--save") + 1], "w"))
         ({"policy": "teacache", "params": {"polynomial": "1;0"}}, "teacache-fitted"),
         ({"policy": "teacache", "params": {"polynomial": "none"}}, "teacache"),
         ({"policy": "static", "params": {"site": "stage", "rebuild": "output"}}, "fora"),
-        ({"policy": "static", "params": {"site": "stack", "rebuild": "taylor:2"}}, "static forecast"),
+        ({"policy": "static", "params": {"site": "stack", "rebuild": "linear"}}, "static forecast"),
+        ({"policy": "static", "params": {"site": "stack", "rebuild": "taylor:2"}}, "static parabola"),
+        ({"policy": "fastercache", "params": {"attention": "true"}}, "fastercache"),
+        ({"policy": "fastercache", "params": {"attention": "false"}}, "cfg-cache"),
+        ({"policy": "spectrum", "params": {"flex_window": "0"}}, "spectrum steady"),
+        ({"policy": "compose", "params": {"step": "easycache&threshold=0.08", "block": "pab"}}, "easycache + pab"),
     ],
 )
 def test_series_of_a_cache(cache: dict[str, Any], series: str) -> None:
@@ -190,8 +235,9 @@ def reported(made_up: MadeUp, scores: bool, others: float | None) -> str:
     made = Circumstances(made_up.summary, "0" * 12, "make benchmark", 50, others, 2)
     found = results(table, prompts, right, resamples(len(prompts), 200), made.timed())
     json.dumps(found.to_json())
+    for panel in panels(found):  # no easycache, which another cache beats
+        assert [c.name for c in panel.curves] == ["euler", "unipc", "bwcache R=1", "unipc + bwcache R=1"]
     if scores:
-        assert [c.name for c in panels(found)[0].curves] == ["euler", "unipc", "bwcache R=1", "unipc + bwcache R=1"]
         draw(panels(found), "title", "y", made_up.file.with_name("a.svg"))
         draw(panels(found), "title", "y", made_up.file.with_name("b.svg"))
     return report(found, made, frozenset(), "a.svg")
@@ -209,7 +255,7 @@ def test_report_names_accuracy_gain_and_weights(made_up: MadeUp) -> None:
     # unipc is at 30 dB at the time of this cache, which is at 33; with 0.5 seconds no solver can be compared.
     assert "| unipc 25 + bwcache 0.1 R=1 | 2.83× | unipc | 3.00 [3.00, 3.00] | +3.00 |" in text
     assert "| bwcache 0.2 R=1 | 8.00× | none as cheap | – | – | – | open |" in text
-    assert "at equal time 1 ahead, 1 behind, 1 open" in text
+    assert "at equal time 1 ahead, 2 behind, 1 open" in text
     assert made_up.file.with_name("a.svg").read_bytes() == made_up.file.with_name("b.svg").read_bytes()
 
 
