@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FILES, LIMIT = 4, 14 * 2**20 + 2**19  # with log and sheet six files below 60 MiB
+FILES, LIMIT = 4, 14 * 2**20 + 2**19  # with description, log and sheet below 60 MiB
 SMALL = 4096  # entries of matrices that are not worth a scale
 ROUNDED = ("dit", "text")
 
