@@ -23,7 +23,7 @@ from .vae import VAEConfig, read_config
 from .vocabulary import words
 
 # Shift: Wan's for small pictures. At 5 the first steps are so short that no block changes much in them.
-SAMPLER = {"steps": 30, "shift": 3.0, "guidance": 3.0}
+SAMPLER = {"steps": 30, "shift": 3.0, "guidance": 4.0}
 
 
 @dataclass(frozen=True)
