@@ -30,8 +30,7 @@ from .evaluation import card, codec, memorisation, prompts, shipped, solvers
 from .evaluation.context import QUICK, Context, Sizes
 from .evaluation.pictures import Pictures
 from .evaluation.training import read_training
-from .pack import SAMPLER
-from .sample import Pipeline, Sampler
+from .sample import Pipeline
 from .train_text import field_accuracy, order_accuracy
 
 SHOWN = 32  # held-out prompts on the contact sheet
@@ -127,8 +126,7 @@ def context(a: argparse.Namespace) -> tuple[Context, Path]:
         raise SystemExit(f"not there: {', '.join(missing)}; python -m models.default.train makes them")
     pipe = Pipeline(str(checkpoint), a.device)
     refuse_other_classes(pipe.config.get("names"), checkpoint)
-    given = {k: v for k in ("steps", "shift", "guidance") if (v := getattr(a, k)) is not None}
-    sampler = Sampler(**{**SAMPLER, **pipe.config.get("sampler", {}), **given})
+    sampler = pipe.sampler(steps=a.steps, shift=a.shift, guidance=a.guidance)
     sizes = replace(QUICK if a.quick else Sizes(), **{k: v for k in ("prompts", "batch") if (v := getattr(a, k))})
     return Context(pipe, Atlas(data / "atlas.npz", a.device), sampler, sizes, data), checkpoint
 

@@ -19,11 +19,12 @@ from .captions import NAMES
 from .checkpoint import encoder_hash, write_packed
 from .dataset import FPS
 from .latents import open_bank
+from .sample import Sampler
 from .vae import VAEConfig, read_config
 from .vocabulary import words
 
 # Shift: Wan's for small pictures. At 5 the first steps are so short that no block changes much in them.
-SAMPLER = {"steps": 30, "shift": 3.0, "guidance": 4.0}
+SAMPLER = {"steps": Sampler.steps, "shift": Sampler.shift, "guidance": Sampler.guidance}
 
 
 @dataclass(frozen=True)

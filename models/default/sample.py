@@ -29,7 +29,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]  # x [B, N, C], t [] -> [B, N, C] 
 class Sampler:
     steps: int = 30
     shift: float = 3.0
-    guidance: float = 3.0
+    guidance: float = 4.0
     seed: int = 0
 
     def times(self) -> Tensor:
@@ -49,6 +49,10 @@ class Pipeline:
         self.mean, self.std = self.model.latent_statistics(device)
         size, frames = self.config["size"], self.config["frames"]
         self.grid = ((frames - 1) // 4 + 1, size // 16, size // 16)
+
+    def sampler(self, **given: float | None) -> Sampler:
+        """The checkpoint's own, but for what is given and not None."""
+        return Sampler(**{**self.config.get("sampler", {}), **{k: v for k, v in given.items() if v is not None}})
 
     def autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
@@ -115,17 +119,18 @@ def main() -> None:
     p.add_argument("prompts", nargs="+")
     p.add_argument("--checkpoint", required=True)
     p.add_argument("--out", default="sheet.png")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--steps", type=int, default=Sampler.steps)
-    p.add_argument("--shift", type=float, default=Sampler.shift)
-    p.add_argument("--guidance", type=float, default=Sampler.guidance)
+    p.add_argument("--seed", type=int)
+    p.add_argument("--steps", type=int, help="default: the checkpoint's")
+    p.add_argument("--shift", type=float)
+    p.add_argument("--guidance", type=float)
     p.add_argument("--device", default="cpu")
     a = p.parse_args()
     pipe = Pipeline(a.checkpoint, a.device)
     for prompt in a.prompts:
         print(prompt, "->", pipe.understood(prompt))
     begin = time.monotonic()
-    frames = pipe.decode(pipe.latents(a.prompts, Sampler(a.steps, a.shift, a.guidance, a.seed)))
+    sampler = pipe.sampler(seed=a.seed, steps=a.steps, shift=a.shift, guidance=a.guidance)
+    frames = pipe.decode(pipe.latents(a.prompts, sampler))
     print(f"{time.monotonic() - begin:.1f} s")
     write_sheet(list(frames), a.out, columns=2 if len(frames) > 3 else 1)
 

@@ -34,6 +34,9 @@ class Phase:
     batch: int
 
 
+LATE = ("spinning", "circling")  # motions
+
+
 @dataclass(frozen=True)
 class DiTOptions:
     phases: tuple[Phase, ...] = (Phase(0.25, 1, 80), Phase(1.0, 0, 24))
@@ -46,7 +49,7 @@ class DiTOptions:
     attributes: float = 0.3  # weight of the attribute loss
     read: int = 96  # further captions a step that only the text encoder reads, as in its own training
     pairs: float = 2.5  # how much more often than others a clip of two subjects is drawn from a bank on the host
-    spinning: float = 1.5  # likewise of a spinning subject, the motion that is learnt last
+    late: float = 1.5  # likewise of a motion that is learnt late
     empty: float = 0.1  # captions dropped for guidance
     average: float = 0.999
     validation: int = 48  # clips at the end of the bank, never trained on
@@ -148,7 +151,7 @@ class DiTTrainer(Trainer):
 
     def _odds(self, s: Scene) -> float:
         """How often its clip is drawn, to a plain one."""
-        return (self.o.pairs if s["second"] else 1.0) * (self.o.spinning if s["motion"] == "spinning" else 1.0)
+        return (self.o.pairs if s["second"] else 1.0) * (self.o.late if s["motion"] in LATE else 1.0)
 
     def start(self, text: dict[str, Tensor] | None, init: dict[str, Tensor] | None = None) -> None:
         """From a trained text encoder, or from the averaged weights of an earlier run (re-warmed)."""

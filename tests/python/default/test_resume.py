@@ -25,7 +25,7 @@ from models.default.dataset import write_bank
 from models.default.dit import DiTConfig, default_config
 from models.default.loop import BadBatches, Budget, Run, Schedule
 from models.default.state import ConfigMismatch, NotWritten, save_state
-from models.default.train_dit import DiTOptions, DiTTrainer, Phase
+from models.default.train_dit import LATE, DiTOptions, DiTTrainer, Phase
 from models.default.train_text import TextOptions, TextTrainer
 from models.default.train_vae import VAEOptions, VAETrainer
 from models.default.vae import VAEConfig
@@ -171,14 +171,14 @@ def drawn_share(data: Path, scenes: list[captions.Scene], rare: tuple[str, int])
     """Share of 2 000 drawn clips whose class of a field is this one, where three times as often is asked for."""
     tok, bank = tokenizer.Tokenizer(data / "tokenizer.model"), latent_bank()
     bank["scenes"] = scenes
-    options = DiTOptions(validation=2, pairs=3.0, spinning=3.0, empty=0.0)
+    options = DiTOptions(validation=2, pairs=3.0, late=3.0, empty=0.0)
     classes = DiTTrainer(config(tok), bank, tok, options, "cpu").draw(2000, 0, torch.Generator().manual_seed(0))[3]
     column = classes[:, captions.FIELDS.index(rare[0])]
     # Some captions do not mention the field.
     return (column == rare[1]).sum().item() / (column < len(captions.NAMES[rare[0]])).sum().item()
 
 
-def test_clips_of_two_subjects_and_of_spinning_ones_are_drawn_more_often(data: Path) -> None:
+def test_clips_of_two_subjects_and_of_late_motions_are_drawn_more_often(data: Path) -> None:
     wanted = pytest.approx(3 * 3 / (3 * 3 + 7), abs=0.04)  # 3 of the 10 clips that are trained on
     plain: captions.Scene = {
         **captions.scene(random.Random(0), pairs=0.0),
@@ -190,8 +190,9 @@ def test_clips_of_two_subjects_and_of_spinning_ones_are_drawn_more_often(data: P
     pair = {**plain, "subject": "fox", "second": "duck", "relation": "left of"}
     fox = captions.NAMES["subject"].index("fox")
     assert drawn_share(data, [pair] * 3 + rest, ("subject", fox)) == wanted
-    spinning = captions.NAMES["motion"].index("spinning")
-    assert drawn_share(data, [{**plain, "motion": "spinning"}] * 3 + rest, ("motion", spinning)) == wanted
+    for motion in LATE:
+        late = captions.NAMES["motion"].index(motion)
+        assert drawn_share(data, [{**plain, "motion": motion}] * 3 + rest, ("motion", late)) == wanted
 
 
 def shared(data: Path, out: Path) -> Path:
