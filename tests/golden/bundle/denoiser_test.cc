@@ -75,13 +75,14 @@ struct Mode {
   const char* name;
   bool rewrite;
   bool int8;
-  double tolerance;
+  double tolerance;  // of one block
+  double whole;      // of an evaluation, which gathers the blocks' errors
 };
 
 constexpr Mode kModes[] = {
-    {"rewritten", true, false, testing::kTolerance},
-    {"as_it_is", false, false, testing::kTolerance},
-    {"int8", true, true, 3e-2},  // weights and activations of 8 bits, in up to 12 blocks
+    {"rewritten", true, false, testing::kTolerance, testing::kTolerance},
+    {"as_it_is", false, false, testing::kTolerance, testing::kTolerance},
+    {"int8", true, true, 1.5e-2, 5e-2},  // weights and activations of 8 bits, in up to 12 blocks
 };
 
 void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.name; }
@@ -101,7 +102,7 @@ TEST_P(DenoiserGolden, BlocksProbesPrediction_MatchTheOriginal) {
     for (std::int64_t row = 0; row < golden.at(example + "latent").size(0); ++row) {
       SCOPED_TRACE("example " + example + " row " + std::to_string(row));
       replay(bundle->denoiser(), {golden, example, row, mode.tolerance});
-      replay_whole(bundle->denoiser(), {golden, example, row, mode.tolerance});
+      replay_whole(bundle->denoiser(), {golden, example, row, mode.whole});
       ++examples;
     }
   }
