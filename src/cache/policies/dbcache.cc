@@ -114,7 +114,8 @@ CachePolicyInfo dbcache_cache_policy() {
                        R"({"front_blocks": 1, "back_blocks": 0, "threshold": 0.05,
                   "verdict": "each"})"},
                       {"fbcache-taylor", "F = 1, the middle extrapolated linearly (TaylorSeer)",
-                       R"({"front_blocks": 1, "rebuild": "linear"})"}},
+                       R"({"front_blocks": 1, "rebuild": "linear"})",
+                       /*is_name=*/true}},
           .tunable = R"({"threshold": "auto", "rebuild": ["residual", "linear"]})",
           .resolve = resolve_policy_params<DbcacheParams>,
           .make = make_policy<DbcachePolicy, DbcacheParams>};
