@@ -203,6 +203,13 @@ def canonical(s: Scene) -> str:
     return f"{text}, {CAMERAS[s['camera']][0]}"
 
 
+def mentioned(s: Scene) -> list[str]:
+    """The fields that `canonical` words."""
+    pair = ["second", "relation"] if s["second"] else []
+    return ["subject", "motion", "background", "light", "camera", *(["weather"] if s["weather"] != "clear" else []),
+            *pair]  # fmt: skip
+
+
 if __name__ == "__main__":
     r = random.Random(0)
     for _ in range(20):

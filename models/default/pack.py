@@ -23,9 +23,6 @@ from .sample import Sampler
 from .vae import VAEConfig, read_config
 from .vocabulary import words
 
-# Shift: Wan's for small pictures. At 5 the first steps are so short that no block changes much in them.
-SAMPLER = {"steps": Sampler.steps, "shift": Sampler.shift, "guidance": Sampler.guidance}
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -63,7 +60,7 @@ def packed_config(
         "fps": FPS,
         "frames": shape[0],
         "size": shape[1],
-        "sampler": SAMPLER,
+        "sampler": {"steps": Sampler.steps, "shift": Sampler.shift, "guidance": Sampler.guidance},
         "attribution": "Sprites of the training clips: Noto Color Emoji, Google (art Apache-2.0, font OFL-1.1)",
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..captions import FIELDS, MOTIONS, Scene, canonical, caption, scene
+from ..captions import FIELDS, MOTIONS, Scene, canonical, caption, mentioned, scene
 from ..classifier import Classifier, targets
 from .context import Context
 from .pixels import sharpness
@@ -54,13 +54,6 @@ def draw(split: str, n: int, seed: str) -> list[Scene]:
         if s["motion"] == motions[len(out) % len(motions)]:
             out.append(s)
     return out
-
-
-def mentioned(s: Scene) -> list[str]:
-    """The fields that `canonical` words."""
-    pair = ["second", "relation"] if s["second"] else []
-    return ["subject", "motion", "background", "light", "camera", *(["weather"] if s["weather"] != "clear" else []),
-            *pair]  # fmt: skip
 
 
 def make_arm(name: str, n: int) -> Arm:

@@ -15,17 +15,10 @@ import subprocess
 import sys
 from typing import Any
 
-from models.default.captions import MOTIONS, Scene, canonical, scene
+from models.default.captions import MOTIONS, Scene, canonical, mentioned, scene
 
 PROMPTS = 50  # every motion five times
 SEED = "benchmark"
-
-
-def mentioned(s: Scene) -> list[str]:
-    """The fields that `canonical` words."""
-    weather = ["weather"] if s["weather"] != "clear" else []
-    pair = ["second", "relation"] if s["second"] else []
-    return ["subject", "motion", "background", "light", "camera", *weather, *pair]
 
 
 def draw(number: int) -> list[Scene]:

@@ -199,13 +199,13 @@ def drawn_series(results: Results) -> set[str]:
 def panels(results: Results) -> list[Panel]:
     """For the plot: quality over time saved, and over blocks saved."""
     times, blocks = Panel("speed-up of denoising over base", []), Panel("fewer blocks than base", [])
-    shown = drawn_series(results)
+    series = drawn_series(results)
+    shown = [a for a in results.arms if a.series in series]
     for panel in (times, blocks):
         found: dict[str, Curve] = {}
-        for a in results.arms:
-            if a.series in shown:
-                curve = found.setdefault(a.series, Curve(a.series, a.cached, []))
-                curve.points.append(Point(a.speedup if panel is times else a.reduction, a.quality[MAIN].mean))
+        for a in shown:
+            curve = found.setdefault(a.series, Curve(a.series, a.cached, []))
+            curve.points.append(Point(a.speedup if panel is times else a.reduction, a.quality[MAIN].mean))
         panel.curves.extend(found.values())
     return [times, blocks] if results.timed else [blocks]
 

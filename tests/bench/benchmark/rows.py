@@ -98,6 +98,8 @@ def read(summary: dict[str, Any], file: Path) -> Rows:
     """The rows of the bench of this summary. Bench runs a clip in one go, again if arms were added; so the last row of
     an arm, clip and round is of the same go as those of the other arms. Raises ValueError where rows are missing."""
     arms = {arm["identity"]: arm["name"] for arm in summary["arms"]}
+    if twins := [arm["name"] for arm in summary["arms"] if arms[arm["identity"]] != arm["name"]]:
+        raise ValueError(f"{', '.join(twins)}: the same plan as another arm; leave one out")
     clips = {(p, s) for p in summary["prompts"] for s in summary["seeds"]}
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in file.read_text().splitlines():
@@ -106,9 +108,6 @@ def read(summary: dict[str, Any], file: Path) -> Rows:
         if fits and row["round"] < summary["repeat"]:
             found[row["arm"], row["prompt"], row["seed"], row["round"]] = row
     expected = len(arms) * len(clips) * summary["repeat"]
-    names = [arm["name"] for arm in summary["arms"] if arms[arm["identity"]] != arm["name"]]
-    if names:
-        raise ValueError(f"{', '.join(names)}: the same plan as another arm; leave one out")
     if len(found) != expected:
         raise ValueError(f"{file}: holds {len(found)} of the {expected} rows of this benchmark; run it again")
     return list(found.values())

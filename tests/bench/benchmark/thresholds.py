@@ -113,10 +113,12 @@ def arm(grid: Grid, setting: Setting, table: dict[str, Any] | None = None) -> di
     name = f"{grid.name()} {varied}" + ("" if interval is None else f" R={interval}")
     if grid.sampler != "euler":
         name = f"{grid.sampler} {grid.steps} + {name}"
+    plan = {"name": name, "sampler": grid.sampler, "steps": grid.steps}
+    if table is not None:
+        return {**plan, "cache": {**table, grid.key(): value}}
     more = [f"reuse_interval={interval}"] if interval is not None else []
-    keys = ",".join([f"{grid.key()}={value}", *more, *([grid.fixed] if grid.fixed else [])])
-    cache = f"{grid.policy}:{keys}" if table is None else {**table, grid.key(): value}
-    return {"name": name, "sampler": grid.sampler, "steps": grid.steps, "cache": cache}
+    keys = [f"{grid.key()}={value}", *more, *([grid.fixed] if grid.fixed else [])]
+    return {**plan, "cache": f"{grid.policy}:{','.join(keys)}"}
 
 
 def digest(*texts: str) -> str:

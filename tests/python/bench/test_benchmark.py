@@ -20,7 +20,7 @@ from benchmark.results import results
 from benchmark.rows import latents_name, read, series_of, tabulate
 from made_up import ARMS, MadeUp
 
-from models.default.captions import MOTIONS, canonical, held_out
+from models.default.captions import MOTIONS, canonical, held_out, mentioned
 from models.default.classifier import targets
 
 sys.path.insert(0, str(ROOT / "tests/lint"))
@@ -37,7 +37,7 @@ def test_committed_prompts_are_what_the_script_draws() -> None:
     drawn = make_prompts.draw(make_prompts.PROMPTS)
     assert [p["scene"] for p in committed()] == drawn
     assert [p["prompt"] for p in committed()] == [canonical(s) for s in drawn]
-    assert [p["mentioned"] for p in committed()] == [make_prompts.mentioned(s) for s in drawn]
+    assert [p["mentioned"] for p in committed()] == [mentioned(s) for s in drawn]
     assert not {p["prompt"] for p in committed()} & set((HERE.parent / "tune.txt").read_text().splitlines())
     assert all(held_out(s) for s in drawn)
     assert set(Counter(s["motion"] for s in drawn).values()) == {len(drawn) // len(MOTIONS)}
