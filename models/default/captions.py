@@ -16,6 +16,8 @@ from .phrases import (
     BACKGROUNDS,
     BESIDE,
     CAMERAS,
+    EITHER_WAY,
+    FINITE,
     HELD_PHRASES,
     LIGHTS,
     MOTIONS,
@@ -99,19 +101,20 @@ def _noun(name: str, rng: random.Random) -> str:
 
 
 def _typo(text: str, rng: random.Random) -> str:
-    """Two neighbouring letters of one longer word swapped, or one dropped."""
+    """One longer word with two neighbouring letters swapped, or one dropped or doubled."""
     words = text.split(" ")
     long = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha()]
     if not long:
         return text
     i = rng.choice(long)
     w, k = words[i], rng.randrange(1, len(words[i]) - 2)
-    words[i] = w[:k] + (w[k + 1] + w[k] + w[k + 2 :] if rng.random() < 0.5 else w[k + 1 :])
+    words[i] = w[:k] + rng.choice((w[k + 1] + w[k] + w[k + 2 :], w[k + 1 :], w[k] + w[k:]))
     return " ".join(words)
 
 
 def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, str]:
-    """A phrase for each field that this caption mentions."""
+    """A phrase for each field that this caption mentions. One that leaves a field out may leave out the direction of a
+    motion too ("running")."""
     if mode == "short":
         keep = [] if rng.random() < 0.5 else [rng.choice(("motion", "background", "light"))]
     else:
@@ -124,8 +127,11 @@ def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, 
     out = {}
     for f in keep:
         options = PHRASES[f][s[f]]
-        if f == "motion" and s[f] in ORDER_ONLY and rng.random() < 0.3:
-            options = ORDER_ONLY[s[f]]
+        if f == "motion" and s[f] in ORDER_ONLY:
+            if rng.random() < 0.3:
+                options = ORDER_ONLY[s[f]]
+            elif mode != "full" and not held and rng.random() < 0.5:
+                options = EITHER_WAY
         out[f] = rng.choice(HELD_PHRASES[f][s[f]] if held else options)
     return out
 
@@ -141,13 +147,24 @@ def _companion(s: Scene, rng: random.Random, held: bool) -> tuple[str, list[str]
     return f" {rng.choice(words)} {other}", ["second", "relation"]
 
 
-def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Random) -> str:
+def _act(verb: str | None, rng: random.Random, held: bool) -> str:
+    """' is running to the left', ' running to the left' or ' runs to the left'; held: as the phrase stands."""
+    if not verb:
+        return ""
+    r = rng.random()
+    first, *rest = verb.split(" ")
+    if 0.25 <= r < 0.45 and not held:
+        return " " + " ".join([FINITE.get(first, first), *rest])
+    return (" is " if r < 0.25 else " ") + verb
+
+
+def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Random, held: bool = False) -> str:
     said = dict(said)
     camera, verb = said.pop("camera", None), said.get("motion")
     places = [said[f] for f in ("background", "light", "weather") if f in said]
     if rng.random() < 0.4:
         rng.shuffle(places)
-    act = "" if not verb else (" is " if rng.random() < 0.25 else " ") + verb
+    act = _act(verb, rng, held)
     core = noun + (companion + act if rng.random() < 0.5 else act + companion)
     r = rng.random()
     if r < 0.55 or not places:
@@ -171,8 +188,8 @@ def caption(s: Scene, rng: random.Random, mode: str | None = None, held: bool = 
     mode = mode or rng.choices(("full", "partial", "short"), (60, 25, 15))[0]
     said = _wordings(s, mode, rng, held)
     companion, more = _companion(s, rng, held)
-    text = _assemble(_noun(s["subject"], rng), companion, said, rng)
-    if not held and rng.random() < 0.05:
+    text = _assemble(_noun(s["subject"], rng), companion, said, rng, held)
+    if not held and rng.random() < 0.12:
         text = _typo(text, rng)
     return text, ["subject", *said, *more]
 

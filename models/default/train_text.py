@@ -37,12 +37,17 @@ class TextOptions:
     seed: int = 0
 
 
+def fits(text: str, tokenizer: Tokenizer) -> bool:
+    """Whether the encoder's length does not cut it off."""
+    return bool(tokenizer([text])[0, -1] == 0)  # padding
+
+
 def fitting(s: Scene, rng: random.Random, tokenizer: Tokenizer) -> tuple[str, list[str]]:
     """A caption that is not cut off at the encoder's length, and the fields that it mentions: of a longer one the
     labels would name what the encoder cannot see."""
     for mode in (None, None, None, "partial", "partial"):
         text, said = captions.caption(s, rng, mode)
-        if tokenizer([text])[0, -1] == 0:  # padding
+        if fits(text, tokenizer):
             return text, said
     return captions.caption(s, rng, "short")
 
@@ -128,14 +133,16 @@ def order_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384) -> flo
 
 
 def field_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384, held: bool = False) -> dict[str, float]:
-    """Share read right per field, over full captions; held: worded with phrases kept for evaluation."""
+    """Share read right per field, over full captions that are not cut off; held: worded with phrases kept for
+    evaluation."""
     rng = random.Random("field-accuracy")
     texts, wanted = [], []
-    for _ in range(n):
+    while len(texts) < n:
         s = captions.scene(rng, "held" if held else "train")
         t, said = captions.caption(s, rng, "full", held)
-        texts.append(t)
-        wanted.append(captions.labels(s, said))
+        if fits(t, tokenizer):
+            texts.append(t)
+            wanted.append(captions.labels(s, said))
     hits = (predict(text, tokenizer, texts) == torch.tensor(wanted)).float().mean(0)
     return {f: round(h, 4) for f, h in zip(FIELDS, hits.tolist(), strict=True)}
 

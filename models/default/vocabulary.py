@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .captions import FIELDS, NAMES, OPENINGS
-from .phrases import BESIDE, PHRASES
+from .phrases import BESIDE, EITHER_WAY, FINITE, PHRASES
 from .subjects import SUBJECTS
 
 # What captions hold between the phrases (captions._article, captions._assemble).
@@ -40,7 +40,8 @@ def words() -> list[str]:
     """
     phrases = [p for classes in PHRASES.values() for options in classes.values() for p in options]
     nouns = [synonym for _, synonyms in SUBJECTS.values() for synonym in synonyms]
-    return sorted({w for text in (*phrases, *nouns, *BESIDE, *OPENINGS, *GLUE) for w in split(text)})
+    texts = (*phrases, *EITHER_WAY, *FINITE.values(), *nouns, *BESIDE, *OPENINGS, *GLUE)
+    return sorted({w for text in texts for w in split(text)})
 
 
 def attributes(names: Mapping[str, Sequence[str]], classes: Sequence[int]) -> list[dict[str, str | list[str]]]:

@@ -13,7 +13,7 @@ from models.default import captions, subjects, weather
 from models.default.captions import FIELDS, HELD_SUBJECTS, NAMES, caption, held_out, scene
 from models.default.dataset import Atlas, render, stream
 from models.default.latents import latent_cover
-from models.default.phrases import HELD_PHRASES, PHRASES
+from models.default.phrases import EITHER_WAY, FINITE, HELD_PHRASES, ORDER_ONLY, PHRASES
 from models.default.train_text import TextOptions, draw_texts, word
 
 HELD_FILE = Path(captions.__file__).parent / "held_out.json"
@@ -139,6 +139,24 @@ def test_caption_mentions_what_it_says() -> None:
             hits += any(p in text for p in PHRASES[f][s[f]])
         assert ("second" in said) == (s["second"] is not None)
     assert hits > 0.97 * 500 * 4
+
+
+def test_either_way_stands_for_a_direction_and_only_where_something_is_left_out() -> None:
+    rng, seen = random.Random(5), set()
+    for _ in range(3000):
+        s = scene(rng)
+        mode = rng.choice(("full", "partial"))
+        text, said = caption(s, rng, mode)
+        words = [w for w in EITHER_WAY if f" {w} " in text or f" {FINITE[w.split()[0]]} " in text]
+        if "motion" in said and words and "left" not in text and "right" not in text and s["motion"] in ORDER_ONLY:
+            assert mode == "partial", text
+            seen.add(s["motion"])
+    assert seen == set(ORDER_ONLY)
+
+
+def test_every_motion_that_starts_with_a_verb_has_its_finite_form() -> None:
+    verbs = {p.split()[0] for options in (*PHRASES["motion"].values(), EITHER_WAY) for p in options}
+    assert {v for v in verbs if v.endswith("ing")} == set(FINITE)
 
 
 def test_caption_same_seed_same_words() -> None:

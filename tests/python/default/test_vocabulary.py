@@ -24,7 +24,7 @@ def test_words_kept_for_evaluation_or_never_used_are_left_out(word: str) -> None
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("a fox runs throgh the snow, cinematic", ["runs", "throgh", "cinematic"]),
+        ("a fox meanders throgh the snow, cinematic", ["meanders", "throgh", "cinematic"]),
         ("a fox: in the snow. (at night)", []),
         ("a jack-o-lantern, a well-lit fox's snow-fox", ["well-lit", "fox's"]),
         ("zebra zebra", ["zebra"]),
