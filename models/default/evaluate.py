@@ -26,7 +26,7 @@ from torch import Tensor
 from .captions import FIELDS, NAMES
 from .classifier import Classifier, load
 from .dataset import Atlas
-from .evaluation import card, codec, memorisation, prompts, shipped, solvers
+from .evaluation import card, codec, memorisation, prompts, shipped, solvers, typed
 from .evaluation.context import QUICK, Context, Sizes
 from .evaluation.pictures import Pictures
 from .evaluation.training import read_training
@@ -43,6 +43,7 @@ def text(c: Context) -> dict[str, Any]:
         "order_only": round(order_accuracy(encoder, tok), 4),
         "trained_phrases": field_accuracy(encoder, tok),
         "held_phrases": field_accuracy(encoder, tok, held=True),
+        "typed": typed.typed(encoder, tok, typed.load()),
     }
 
 

@@ -92,6 +92,11 @@ def following(f: dict[str, Any], weights: str) -> Iterator[str]:
            f"alone, {mean_of(text['trained_phrases'])} of trained phrases and {mean_of(text['held_phrases'])} of "
            "phrases kept for evaluation (mean over fields).")  # fmt: skip
     yield ""
+    yield (f"Prompts as people type them (evaluation/typed.json, written without knowing the captions of the "
+           f"training): all that the prompt says is read right in {percent(text['typed']['whole'])}.")  # fmt: skip
+    yield ""
+    said = [(f, percent(v)) for f, v in text["typed"]["fields"].items() if v[1]]
+    yield from table(("prompts as typed: what they mention", "read right"), said, weights)
 
 
 def mean_of(accuracy: dict[str, float]) -> str:

@@ -14,7 +14,7 @@ from models.default import captions, checkpoint
 from models.default.captions import FIELDS
 from models.default.classifier import targets
 from models.default.evaluate import PARTS, main
-from models.default.evaluation import pictures, pixels, shipped
+from models.default.evaluation import pictures, pixels, shipped, typed
 from models.default.evaluation.memorisation import nearest
 from models.default.evaluation.profile import is_u
 from models.default.evaluation.prompts import Arm, draw, interval, make_arm, per_motion, tally
@@ -129,6 +129,31 @@ def test_nearest_finds_a_copy() -> None:
     assert seed[:, 0].tolist() == [7, 7]
     assert distance[0, 0] == pytest.approx(0, abs=1e-5) and distance[1, 0] == pytest.approx(0.5, abs=1e-4)
     assert distance[0, 1] > 0.5
+
+
+def test_typed_counts_what_a_prompt_mentions(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"prompt": "fox runs", "subject": ["fox"], "motion": ["left to right", "right to left"]},
+        {"prompt": "cat at night", "subject": ["cat"], "light": ["night"]},
+    ]
+    fox, cat = (captions.NAMES["subject"].index(n) for n in ("fox", "cat"))
+    none = [len(captions.NAMES[f]) for f in FIELDS]  # the class 'not mentioned'
+    read = torch.tensor([[fox, 1, *none[2:]], [cat, *none[1:]]])
+    monkeypatch.setattr(typed, "predict", lambda text, tokenizer, texts: read[: len(texts)])
+    found = typed.typed(torch.nn.Identity(), lambda texts: torch.zeros(1), rows)
+    assert found["whole"] == [1, 2]
+    assert {f: v for f, v in found["fields"].items() if v[1]} == {"subject": [2, 2], "motion": [1, 1], "light": [0, 1]}
+
+
+def test_typed_prompts_name_classes_that_exist(tmp_path: Path) -> None:
+    rows = typed.load()
+    assert len({r["prompt"] for r in rows}) == len(rows) >= 100
+    for field in FIELDS:
+        assert {c for r in rows for c in r.get(field, [])} == set(captions.NAMES[field]) or field == "second", field
+    file = tmp_path / "typed.json"
+    file.write_text('[{"prompt": "a unicorn", "subject": ["unicorn"]}]')
+    with pytest.raises(ValueError, match="subject has no class unicorn"):
+        typed.load(file)
 
 
 def test_pictures_shrink_to_their_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
