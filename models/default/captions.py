@@ -112,6 +112,23 @@ def _typo(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
+def _stray(text: str, rng: random.Random) -> str:
+    """One to three words put in that mean nothing, since people write many that the model does not know."""
+    words = text.split(" ")
+    for _ in range(rng.randint(1, 3)):
+        syllables = [rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") for _ in range(rng.randint(1, 3))]
+        words.insert(rng.randint(0, len(words)), "".join(syllables) + rng.choice(("", "l", "n", "r", "s", "t", ",")))
+    return " ".join(words)
+
+
+def _terse(s: Scene, rng: random.Random) -> tuple[str, list[str]]:
+    """'fox snow night' and the fields that this mentions."""
+    kept = [f for f in ("motion", "background", "light", "camera", "weather") if s[f] != "clear" and rng.random() < 0.5]
+    rng.shuffle(kept)
+    nouns = rng.choice(ALL_SUBJECTS[s["subject"]][1])
+    return rng.choice((" ", ", ")).join([nouns, *(str(s[f]) for f in kept)]), ["subject", *kept]
+
+
 def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, str]:
     """A phrase for each field that this caption mentions. One that leaves a field out may leave out the direction of a
     motion too ("running")."""
@@ -184,13 +201,18 @@ def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Rando
 
 def caption(s: Scene, rng: random.Random, mode: str | None = None, held: bool = False) -> tuple[str, list[str]]:
     """One random wording and the fields it mentions. mode: 'full', 'partial', 'short' or None for the
-    60/25/15 mixture; held: worded with the phrases kept for evaluation, without typos."""
+    60/25/15 mixture and some of names alone; held: worded with the phrases kept for evaluation, without typos and
+    strange words."""
+    if not (mode or held or s["second"]) and rng.random() < 0.06:
+        return _terse(s, rng)
     mode = mode or rng.choices(("full", "partial", "short"), (60, 25, 15))[0]
     said = _wordings(s, mode, rng, held)
     companion, more = _companion(s, rng, held)
     text = _assemble(_noun(s["subject"], rng), companion, said, rng, held)
     if not held and rng.random() < 0.12:
         text = _typo(text, rng)
+    if mode != "full" and not held and rng.random() < 0.25:  # a full caption has no room for more words
+        text = _stray(text, rng)
     return text, ["subject", *said, *more]
 
 

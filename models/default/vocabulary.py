@@ -35,8 +35,8 @@ def unknown(text: str, known: Sequence[str]) -> list[str]:
 def words() -> list[str]:
     """Every word that a training caption can hold, in ascending order.
 
-    Typos are left out, since they are drawn to be read as the word that they hide. So are phrases and subjects that
-    are kept for evaluation: training never words them.
+    Typos are left out, since they are drawn to be read as the word that they hide, and made-up words, drawn to be
+    ignored. So are phrases and subjects that are kept for evaluation: training never words them.
     """
     phrases = [p for classes in PHRASES.values() for options in classes.values() for p in options]
     nouns = [synonym for _, synonyms in SUBJECTS.values() for synonym in synonyms]

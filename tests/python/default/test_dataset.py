@@ -154,6 +154,16 @@ def test_either_way_stands_for_a_direction_and_only_where_something_is_left_out(
     assert seen == set(ORDER_ONLY)
 
 
+def test_names_alone_and_strange_words_keep_what_is_said() -> None:
+    rng = random.Random(6)
+    for _ in range(200):
+        s = scene(rng, pairs=0)
+        text, said = captions._terse(s, rng)
+        assert all(str(s[f]) in text for f in said if f != "subject") and "subject" in said
+        strange = captions._stray(text, rng)
+        assert [w for w in strange.split(" ") if w in text.split(" ")] == text.split(" ") != strange.split(" ")
+
+
 def test_every_motion_that_starts_with_a_verb_has_its_finite_form() -> None:
     verbs = {p.split()[0] for options in (*PHRASES["motion"].values(), EITHER_WAY) for p in options}
     assert {v for v in verbs if v.endswith("ing")} == set(FINITE)

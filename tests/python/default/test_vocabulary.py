@@ -9,7 +9,8 @@ from models.default import calibration, captions, vocabulary
 
 
 def test_words_are_those_of_training_captions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(captions, "_typo", lambda text, rng: text)
+    for change in ("_typo", "_stray"):
+        monkeypatch.setattr(captions, change, lambda text, rng: text)
     rng, seen = random.Random(0), set()
     for _ in range(30_000):
         seen |= set(vocabulary.split(captions.caption(captions.scene(rng, "any"), rng)[0]))
