@@ -47,7 +47,7 @@ class DiTOptions:
     shift: float = 2.0  # pushes training times towards noise
     sprite: float = 4.0  # extra loss weight of tokens under the sprite
     attributes: float = 0.3  # weight of the attribute loss
-    read: int = 96  # further captions a step that only the text encoder reads, as in its own training
+    read: int = 128  # further captions a step that only the text encoder reads, as in its own training
     pairs: float = 2.5  # how much more often than others a clip of two subjects is drawn from a bank on the host
     late: float = 1.5  # likewise of a motion that is learnt late
     empty: float = 0.1  # captions dropped for guidance
@@ -207,7 +207,7 @@ class DiTTrainer(Trainer):
         part = self.share.rows()
         if self.o.read:
             rng = random.Random(f"read-{self.o.seed}-{step}")
-            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.35, pairs=0.45), self.tokenizer)
+            texts, more = draw_texts(rng, TextOptions(batch=self.o.read, order=0.2, pairs=0.35), self.tokenizer)
             embedding = torch.cat([embedding, self.model.text(self.tokenizer(texts[part]).to(self.device))])
             classes = torch.cat([classes, torch.tensor(more[part], device=self.device)])
         return attribute_loss(self.model.text, embedding, classes)
