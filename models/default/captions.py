@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 from .phrases import (
     BACKGROUNDS,
     BESIDE,
     CAMERAS,
-    EITHER_WAY,
     FINITE,
     HELD_PHRASES,
     LIGHTS,
     MOTIONS,
+    OPEN,
     ORDER_ONLY,
     PHRASES,
     RELATIONS,
+    STAYING,
+    WAYS,
     WEATHERS,
 )
 from .subjects import HELD_SUBJECTS, SUBJECTS
@@ -44,6 +47,19 @@ PAIR_MOTIONS = ("rising", "falling", "bouncing", "spinning", "growing", "shrinki
 DRY = ("space", "underwater")  # no weather there
 PAIR_SHARE = 0.15
 OPENINGS = ("a cartoon of ", "a video of ", "an animation of ", "a clip of ")
+GLUE = ("a", "an", "the", "is")  # what stands between the phrases
+
+
+def texts(held: bool = False) -> list[str]:
+    """Whatever captions are put together from, typos and made-up words aside; held: what evaluation alone says too."""
+    tables = (PHRASES, HELD_PHRASES) if held else (PHRASES,)
+    phrases = [p for table in tables for classes in table.values() for options in classes.values() for p in options]
+    nouns = [n for _, synonyms in (ALL_SUBJECTS if held else SUBJECTS).values() for n in synonyms]
+    return [*phrases, *(p for _, options in OPEN.values() for p in options), *FINITE.values(), *nouns,
+            *BESIDE, *OPENINGS, *GLUE]  # fmt: skip
+
+
+_WORDS = frozenset(re.findall(r"[\w-]+", " ".join(texts(held=True))))
 
 
 def _held_pairs() -> frozenset[tuple[str, str]]:
@@ -112,26 +128,49 @@ def _typo(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
+def _made_up(rng: random.Random) -> str:
+    """A word that no caption means anything by."""
+    while True:
+        syllables = [rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") for _ in range(rng.randint(1, 3))]
+        word = "".join(syllables) + rng.choice(("", "l", "n", "r", "s", "t"))
+        if word not in _WORDS:
+            return word
+
+
 def _stray(text: str, rng: random.Random) -> str:
-    """One to three words put in that mean nothing, since people write many that the model does not know."""
+    """One to three made-up words put in, since people write many that the model does not know."""
     words = text.split(" ")
     for _ in range(rng.randint(1, 3)):
-        syllables = [rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") for _ in range(rng.randint(1, 3))]
-        words.insert(rng.randint(0, len(words)), "".join(syllables) + rng.choice(("", "l", "n", "r", "s", "t", ",")))
+        words.insert(rng.randint(0, len(words)), _made_up(rng) + ("," if rng.random() < 0.15 else ""))
     return " ".join(words)
 
 
 def _terse(s: Scene, rng: random.Random) -> tuple[str, list[str]]:
-    """'fox snow night' and the fields that this mentions."""
-    kept = [f for f in ("motion", "background", "light", "camera", "weather") if s[f] != "clear" and rng.random() < 0.5]
+    """'whale rising sea fog' and the fields that this mentions."""
+    named = [f for f in ("motion", "background", "light", "camera", "weather") if s[f] not in ("static", "clear")]
+    kept = [f for f in named if rng.random() < 0.5]
     rng.shuffle(kept)
-    nouns = rng.choice(ALL_SUBJECTS[s["subject"]][1])
-    return rng.choice((" ", ", ")).join([nouns, *(str(s[f]) for f in kept)]), ["subject", *kept]
+    noun = rng.choice(ALL_SUBJECTS[s["subject"]][1])
+    return rng.choice((" ", ", ")).join([noun, *(str(s[f]) for f in kept)]), ["subject", *kept]
+
+
+def _options(field: str, s: Scene, full: bool, rng: random.Random) -> list[str]:
+    """The phrases of training that one is drawn from. A caption that is not full may leave open which of two classes
+    it means."""
+    value = str(s[field])
+    if field == "motion" and value in ORDER_ONLY and rng.random() < 0.3:
+        return ORDER_ONLY[value]
+    classes, phrases = OPEN.get(field, ((), []))
+    if value in classes and not full and rng.random() < 0.4:
+        return phrases
+    options = PHRASES[field][value]
+    if field == "background" and s["motion"] in STAYING:
+        options = [p for p in options if not p.startswith(WAYS)]
+    return options
 
 
 def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, str]:
-    """A phrase for each field that this caption mentions. One that leaves a field out may leave out the direction of a
-    motion too ("running")."""
+    """A phrase for each field that this caption mentions."""
     if mode == "short":
         keep = [] if rng.random() < 0.5 else [rng.choice(("motion", "background", "light"))]
     else:
@@ -143,12 +182,7 @@ def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, 
         ]
     out = {}
     for f in keep:
-        options = PHRASES[f][s[f]]
-        if f == "motion" and s[f] in ORDER_ONLY:
-            if rng.random() < 0.3:
-                options = ORDER_ONLY[s[f]]
-            elif mode != "full" and not held and rng.random() < 0.5:
-                options = EITHER_WAY
+        options = _options(f, s, held or mode == "full", rng)
         out[f] = rng.choice(HELD_PHRASES[f][s[f]] if held else options)
     return out
 
@@ -164,13 +198,13 @@ def _companion(s: Scene, rng: random.Random, held: bool) -> tuple[str, list[str]
     return f" {rng.choice(words)} {other}", ["second", "relation"]
 
 
-def _act(verb: str | None, rng: random.Random, held: bool) -> str:
-    """' is running to the left', ' running to the left' or ' runs to the left'; held: as the phrase stands."""
+def _act(verb: str | None, rng: random.Random, finite: bool) -> str:
+    """' is running to the left', ' running to the left' or, where it may be finite, ' runs to the left'"""
     if not verb:
         return ""
     r = rng.random()
     first, *rest = verb.split(" ")
-    if 0.25 <= r < 0.45 and not held:
+    if 0.25 <= r < 0.45 and finite:
         return " " + " ".join([FINITE.get(first, first), *rest])
     return (" is " if r < 0.25 else " ") + verb
 
@@ -181,7 +215,7 @@ def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Rando
     places = [said[f] for f in ("background", "light", "weather") if f in said]
     if rng.random() < 0.4:
         rng.shuffle(places)
-    act = _act(verb, rng, held)
+    act = _act(verb, rng, finite=not held and not companion)
     core = noun + (companion + act if rng.random() < 0.5 else act + companion)
     r = rng.random()
     if r < 0.55 or not places:
@@ -192,26 +226,30 @@ def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Rando
         text = ", ".join([core, *places])
     else:
         text = noun + companion + " " + " ".join(places) + (", " + verb if verb else "")
-    if rng.random() < 0.12:
+    if rng.random() < 0.12 and act.endswith(verb or ""):  # not "a video of a fox runs"
         text = rng.choice(OPENINGS) + text
     if camera:
         text = camera + ": " + text if rng.random() < 0.15 else text + ", " + camera
     return text + ("." if rng.random() < 0.2 else "")
 
 
-def caption(s: Scene, rng: random.Random, mode: str | None = None, held: bool = False) -> tuple[str, list[str]]:
+def caption(
+    s: Scene, rng: random.Random, mode: str | None = None, held: bool = False, clean: bool = False
+) -> tuple[str, list[str]]:
     """One random wording and the fields it mentions. mode: 'full', 'partial', 'short' or None for the
-    60/25/15 mixture and some of names alone; held: worded with the phrases kept for evaluation, without typos and
-    strange words."""
+    60/25/15 mixture and some of names alone; held: worded with the phrases kept for evaluation; clean, as held ones
+    are: without typos and made-up words."""
     if not (mode or held or s["second"]) and rng.random() < 0.06:
         return _terse(s, rng)
     mode = mode or rng.choices(("full", "partial", "short"), (60, 25, 15))[0]
     said = _wordings(s, mode, rng, held)
     companion, more = _companion(s, rng, held)
     text = _assemble(_noun(s["subject"], rng), companion, said, rng, held)
-    if not held and rng.random() < 0.12:
+    if held or clean:
+        return text, ["subject", *said, *more]
+    if rng.random() < 0.12:
         text = _typo(text, rng)
-    if mode != "full" and not held and rng.random() < 0.25:  # a full caption has no room for more words
+    if mode != "full" and rng.random() < 0.25:  # a full caption has no room for more words
         text = _stray(text, rng)
     return text, ["subject", *said, *more]
 

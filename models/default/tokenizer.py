@@ -82,7 +82,7 @@ def train_from_grammar(out: str | os.PathLike[str], lines: int = 60000, seed: in
     texts = []
     for i in range(lines):
         held = i % 20 == 0  # phrases kept for evaluation are spelled in few pieces too
-        texts.append(captions.caption(captions.scene(rng, "any"), rng, held=held)[0])
+        texts.append(captions.caption(captions.scene(rng, "any"), rng, held=held, clean=True)[0])
     train(texts, out, seed=seed)
 
 

@@ -47,7 +47,7 @@ class DiTOptions:
     shift: float = 2.0  # pushes training times towards noise
     sprite: float = 4.0  # extra loss weight of tokens under the sprite
     attributes: float = 0.3  # weight of the attribute loss
-    read: int = 128  # further captions a step that only the text encoder reads, as in its own training
+    read: int = 128  # further captions a step that only the text encoder reads
     pairs: float = 2.5  # how much more often than others a clip of two subjects is drawn from a bank on the host
     late: float = 1.5  # likewise of a motion that is learnt late
     empty: float = 0.1  # captions dropped for guidance

@@ -38,7 +38,7 @@ class TextOptions:
 
 
 def fits(text: str, tokenizer: Tokenizer) -> bool:
-    """Whether the encoder's length does not cut it off."""
+    """Whether the encoder sees the whole of it, with a place to spare."""
     return bool(tokenizer([text])[0, -1] == 0)  # padding
 
 
@@ -133,16 +133,21 @@ def order_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384) -> flo
 
 
 def field_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384, held: bool = False) -> dict[str, float]:
-    """Share read right per field, over full captions that are not cut off; held: worded with phrases kept for
-    evaluation."""
+    """Share read right per field, over up to n full captions that the encoder sees whole; held: worded with phrases
+    kept for evaluation. Raises ValueError where it sees none."""
     rng = random.Random("field-accuracy")
-    texts, wanted = [], []
-    while len(texts) < n:
+    texts: list[str] = []
+    wanted: list[list[int]] = []
+    for _ in range(10 * n):
+        if len(texts) == n:
+            break
         s = captions.scene(rng, "held" if held else "train")
         t, said = captions.caption(s, rng, "full", held)
         if fits(t, tokenizer):
             texts.append(t)
             wanted.append(captions.labels(s, said))
+    if not texts:
+        raise ValueError("no full caption fits the text encoder")
     hits = (predict(text, tokenizer, texts) == torch.tensor(wanted)).float().mean(0)
     return {f: round(h, 4) for f, h in zip(FIELDS, hits.tolist(), strict=True)}
 

@@ -8,12 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from .captions import FIELDS, NAMES, OPENINGS
-from .phrases import BESIDE, EITHER_WAY, FINITE, PHRASES
-from .subjects import SUBJECTS
+from .captions import FIELDS, NAMES, texts
 
-# What captions hold between the phrases (captions._article, captions._assemble).
-GLUE = ("a", "an", "the", "is")
 # ASCII letters and digits, and what is beyond ASCII and neither white space nor punctuation; joined by single hyphens
 # or apostrophes. The program cuts prompts by the same rule (docs/bundle-format.md).
 _LETTER = "[0-9A-Za-z\u00c0-\u1fff\u2070-\u2fff\u3040-\U0010ffff]"
@@ -38,10 +34,7 @@ def words() -> list[str]:
     Typos are left out, since they are drawn to be read as the word that they hide, and made-up words, drawn to be
     ignored. So are phrases and subjects that are kept for evaluation: training never words them.
     """
-    phrases = [p for classes in PHRASES.values() for options in classes.values() for p in options]
-    nouns = [synonym for _, synonyms in SUBJECTS.values() for synonym in synonyms]
-    texts = (*phrases, *EITHER_WAY, *FINITE.values(), *nouns, *BESIDE, *OPENINGS, *GLUE)
-    return sorted({w for text in texts for w in split(text)})
+    return sorted({w for text in texts() for w in split(text)})
 
 
 def attributes(names: Mapping[str, Sequence[str]], classes: Sequence[int]) -> list[dict[str, str | list[str]]]:

