@@ -17,6 +17,7 @@ from torch import Tensor
 from . import captions, checkpoint
 from .dit import TextEncoder
 from .tokenizer import Tokenizer
+from .train_text import fits
 
 BATCH = 250
 
@@ -25,7 +26,8 @@ BATCH = 250
 def readings(text: TextEncoder, tokenizer: Tokenizer, n: int, held: bool) -> tuple[Tensor, Tensor]:
     """Probability of the reading and whether it is right, each [n, fields], over seeded captions of all kinds.
 
-    held: worded with phrases, and of scenes, that training never saw.
+    held: worded with phrases, and of scenes, that training never saw. Captions that the encoder does not see whole are
+    passed over. What a caption leaves open ("running", one direction or the other) counts as wrong where the other is read.
     """
     rng = random.Random("calibration")
     sure, right = [], []
@@ -34,8 +36,9 @@ def readings(text: TextEncoder, tokenizer: Tokenizer, n: int, held: bool) -> tup
         for _ in range(min(BATCH, n - start)):
             s = captions.scene(rng, "held" if held else "train")
             worded, said = captions.caption(s, rng, held=held)
-            texts.append(worded)
-            wanted.append(captions.labels(s, said))
+            if fits(worded, tokenizer):
+                texts.append(worded)
+                wanted.append(captions.labels(s, said))
         best = [p.float().softmax(-1).max(-1) for p in text.attributes(text(tokenizer(texts)))]
         sure.append(torch.stack([b.values for b in best], 1))
         right.append(torch.stack([b.indices for b in best], 1) == torch.tensor(wanted))
