@@ -27,7 +27,7 @@ def readings(text: TextEncoder, tokenizer: Tokenizer, n: int, held: bool) -> tup
     """Probability of the reading and whether it is right, each [n, fields], over seeded captions of all kinds.
 
     held: worded with phrases, and of scenes, that training never saw. Captions that the encoder does not see whole are
-    passed over. What a caption leaves open ("running", one direction or the other) counts as wrong where the other is read.
+    passed over. What one leaves open ("running", to either side) counts as wrong where the other side is read.
     """
     rng = random.Random("calibration")
     sure, right = [], []
