@@ -96,7 +96,8 @@ def following(f: dict[str, Any], weights: str) -> Iterator[str]:
            f"training): all that the prompt says is read right in {percent(text['typed']['whole'])}.")  # fmt: skip
     yield ""
     typed = text["typed"]
-    said = [(field, percent(typed["said"][field]), percent(typed["silent"][field])) for field in FIELDS]
+    counts = [(field, typed["said"][field], typed["silent"][field]) for field in FIELDS]
+    said = [(field, *(percent(pair) if pair[1] else "–" for pair in pairs)) for field, *pairs in counts]
     yield from table(("prompts as typed", "mentioned: read right", "not mentioned: read so"), said, weights)
 
 

@@ -48,7 +48,7 @@ class Settings:
         """Whole clips from the start, so that the blocks are compiled for one shape; and no captions worded by the host
         within a step."""
         whole = (Phase(1.0, 0, batch),)
-        return DiTOptions(phases=whole, lr=0.02, flat=0.6, shift=2.5, read=0, validation=self.validation)
+        return DiTOptions(phases=whole, lr=0.02, flat=0.6, shift=2.5, read=0, average=0.999, validation=self.validation)
 
 
 FULL = Settings()
