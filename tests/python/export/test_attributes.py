@@ -63,7 +63,7 @@ def test_named_classes_and_words_are_exported_and_replay(named: Path) -> None:
     golden = load_file(out / "golden/text.safetensors")
     with safe_open(out / "golden/text.safetensors", "pt") as file:
         metadata = file.metadata()
-    assert json.loads(metadata["2.unknown_words"]) == ["fox's", "friend", "runs", "throgh", "well-lit", "cinematic"]
+    assert json.loads(metadata["2.unknown_words"]) == ["fox's", "friend", "throgh", "well-lit", "cinematic"]
     assert metadata["weights"] == bundle.sha256(out / "weights/model.safetensors")
     # In bf16 the archive reads the same, within rounding.
     found = Bundle(out, "bfloat16").attributes(golden["0.ids"], golden["0.mask"])
