@@ -14,31 +14,26 @@ import random
 import torch
 from torch import Tensor
 
-from . import captions, checkpoint
+from . import checkpoint
 from .dit import TextEncoder
 from .tokenizer import Tokenizer
-from .train_text import fits
+from .train_text import sample_captions
 
 BATCH = 250
 
 
 @torch.no_grad()
 def readings(text: TextEncoder, tokenizer: Tokenizer, n: int, held: bool) -> tuple[Tensor, Tensor]:
-    """Probability of the reading and whether it is right, each [n, fields], over seeded captions of all kinds.
+    """Probability of the reading and whether it is right, each [n, fields], over seeded captions of all kinds that the
+    encoder sees whole.
 
-    held: worded with phrases, and of scenes, that training never saw. Captions that the encoder does not see whole are
-    passed over. What one leaves open ("running", to either side) counts as wrong where the other side is read.
+    held: worded with phrases, and of scenes, that training never saw. What a caption leaves open
+    ("running", to either side) counts as wrong where the other side is read.
     """
     rng = random.Random("calibration")
     sure, right = [], []
     for start in range(0, n, BATCH):
-        texts, wanted = [], []
-        for _ in range(min(BATCH, n - start)):
-            s = captions.scene(rng, "held" if held else "train")
-            worded, said = captions.caption(s, rng, held=held)
-            if fits(worded, tokenizer):
-                texts.append(worded)
-                wanted.append(captions.labels(s, said))
+        texts, wanted = sample_captions(rng, min(BATCH, n - start), tokenizer, held=held)
         best = [p.float().softmax(-1).max(-1) for p in text.attributes(text(tokenizer(texts)))]
         sure.append(torch.stack([b.values for b in best], 1))
         right.append(torch.stack([b.indices for b in best], 1) == torch.tensor(wanted))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from pathlib import Path
 
 from .phrases import (
@@ -39,6 +38,7 @@ NAMES: dict[str, list[str]] = {
     **{f: list(PHRASES[f]) for f in FIELDS if f in PHRASES},
     "second": list(SUBJECTS),
 }
+DESCRIBED = ("motion", "background", "light", "camera", "weather")  # what a caption may say beside the subjects
 CLASSES = tuple(len(NAMES[f]) for f in FIELDS)
 ALL_SUBJECTS = {**SUBJECTS, **HELD_SUBJECTS}
 SPRITES = list(ALL_SUBJECTS)  # the order of the atlas
@@ -59,7 +59,7 @@ def texts(held: bool = False) -> list[str]:
             *BESIDE, *OPENINGS, *GLUE]  # fmt: skip
 
 
-_WORDS = frozenset(re.findall(r"[\w-]+", " ".join(texts(held=True))))
+_WORDS = frozenset(word for text in texts(held=True) for word in text.split())
 
 
 def _held_pairs() -> frozenset[tuple[str, str]]:
@@ -147,8 +147,7 @@ def _stray(text: str, rng: random.Random) -> str:
 
 def _terse(s: Scene, rng: random.Random) -> tuple[str, list[str]]:
     """'whale rising sea fog' and the fields that this mentions."""
-    named = [f for f in ("motion", "background", "light", "camera", "weather") if s[f] not in ("static", "clear")]
-    kept = [f for f in named if rng.random() < 0.5]
+    kept = [f for f in DESCRIBED if s[f] not in ("static", "clear") and rng.random() < 0.5]
     rng.shuffle(kept)
     noun = rng.choice(ALL_SUBJECTS[s["subject"]][1])
     return rng.choice((" ", ", ")).join([noun, *(str(s[f]) for f in kept)]), ["subject", *kept]
@@ -175,14 +174,10 @@ def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, 
         keep = [] if rng.random() < 0.5 else [rng.choice(("motion", "background", "light"))]
     else:
         chance = {"weather": 0.4 if s["weather"] == "clear" else 1.0}
-        keep = [
-            f
-            for f in ("motion", "background", "light", "camera", "weather")
-            if (mode == "full" or rng.random() < 0.55) and rng.random() < chance.get(f, 1.0)
-        ]
+        keep = [f for f in DESCRIBED if (mode == "full" or rng.random() < 0.55) and rng.random() < chance.get(f, 1.0)]
     out = {}
     for f in keep:
-        options = _options(f, s, held or mode == "full", rng)
+        options = _options(f, s, held or mode == "full", rng)  # for held ones too: they draw the same numbers as ever
         out[f] = rng.choice(HELD_PHRASES[f][s[f]] if held else options)
     return out
 
@@ -283,8 +278,7 @@ def canonical(s: Scene) -> str:
 def mentioned(s: Scene) -> list[str]:
     """The fields that `canonical` words."""
     pair = ["second", "relation"] if s["second"] else []
-    return ["subject", "motion", "background", "light", "camera", *(["weather"] if s["weather"] != "clear" else []),
-            *pair]  # fmt: skip
+    return ["subject", *(f for f in DESCRIBED if s[f] != "clear"), *pair]
 
 
 if __name__ == "__main__":

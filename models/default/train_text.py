@@ -52,6 +52,26 @@ def fitting(s: Scene, rng: random.Random, tokenizer: Tokenizer) -> tuple[str, li
     return captions.caption(s, rng, "short")
 
 
+def sample_captions(
+    rng: random.Random, n: int, tokenizer: Tokenizer, mode: str | None = None, held: bool = False
+) -> tuple[list[str], list[list[int]]]:
+    """Up to n captions that the encoder sees whole, of ten times as many at most, and their labels. mode, held: as for
+    captions.caption; held ones are of held-out scenes. Raises ValueError where none fits."""
+    texts: list[str] = []
+    classes: list[list[int]] = []
+    for _ in range(10 * n):
+        if len(texts) == n:
+            break
+        s = captions.scene(rng, "held" if held else "train")
+        text, said = captions.caption(s, rng, mode, held)
+        if fits(text, tokenizer):
+            texts.append(text)
+            classes.append(captions.labels(s, said))
+    if not texts:
+        raise ValueError("no caption fits the text encoder")
+    return texts, classes
+
+
 def word(
     scenes: Sequence[Scene], rng: random.Random, empty: float, tokenizer: Tokenizer
 ) -> tuple[list[str], list[list[int]]]:
@@ -133,21 +153,9 @@ def order_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384) -> flo
 
 
 def field_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384, held: bool = False) -> dict[str, float]:
-    """Share read right per field, over up to n full captions that the encoder sees whole; held: worded with phrases
-    kept for evaluation. Raises ValueError where it sees none."""
-    rng = random.Random("field-accuracy")
-    texts: list[str] = []
-    wanted: list[list[int]] = []
-    for _ in range(10 * n):
-        if len(texts) == n:
-            break
-        s = captions.scene(rng, "held" if held else "train")
-        t, said = captions.caption(s, rng, "full", held)
-        if fits(t, tokenizer):
-            texts.append(t)
-            wanted.append(captions.labels(s, said))
-    if not texts:
-        raise ValueError("no full caption fits the text encoder")
+    """Share read right per field, over full captions (sample_captions); held: worded with phrases kept for
+    evaluation."""
+    texts, wanted = sample_captions(random.Random("field-accuracy"), n, tokenizer, "full", held)
     hits = (predict(text, tokenizer, texts) == torch.tensor(wanted)).float().mean(0)
     return {f: round(h, 4) for f, h in zip(FIELDS, hits.tolist(), strict=True)}
 
