@@ -13,22 +13,27 @@ import random
 from pathlib import Path
 
 from .phrases import (
+    ADJECTIVES,
+    ASIDE,
     BACKGROUNDS,
     BESIDE,
     CAMERAS,
     FINITE,
     HELD_PHRASES,
     LIGHTS,
+    LIT,
     MOTIONS,
     OPEN,
     ORDER_ONLY,
     PHRASES,
     RELATIONS,
+    REQUESTS,
     STAYING,
+    STYLES,
     WAYS,
     WEATHERS,
 )
-from .subjects import HELD_SUBJECTS, SUBJECTS
+from .subjects import ALIASES, HELD_SUBJECTS, SUBJECTS
 
 Scene = dict[str, str | None]
 
@@ -47,16 +52,18 @@ PAIR_MOTIONS = ("rising", "falling", "bouncing", "spinning", "growing", "shrinki
 DRY = ("space", "underwater")  # no weather there
 PAIR_SHARE = 0.15
 OPENINGS = ("a cartoon of ", "a video of ", "an animation of ", "a clip of ")
-GLUE = ("a", "an", "the", "is")  # what stands between the phrases
+GLUE = ("a", "an", "the", "is", "its", "of", "it", "while", "as")  # what stands between the phrases
 
 
 def texts(held: bool = False) -> list[str]:
-    """Whatever captions are put together from, typos and made-up words aside; held: what evaluation alone says too."""
+    """Whatever captions are put together from, but for typos and what is to be ignored; held: what evaluation alone
+    says too."""
     tables = (PHRASES, HELD_PHRASES) if held else (PHRASES,)
     phrases = [p for table in tables for classes in table.values() for options in classes.values() for p in options]
     nouns = [n for _, synonyms in (ALL_SUBJECTS if held else SUBJECTS).values() for n in synonyms]
+    nouns += [n for name in SUBJECTS for n in ALIASES.get(name, [])]
     return [*phrases, *(p for _, options in OPEN.values() for p in options), *FINITE.values(), *nouns,
-            *BESIDE, *OPENINGS, *GLUE]  # fmt: skip
+            *(word for adjectives in LIT.values() for word in adjectives), *BESIDE, *OPENINGS, *GLUE]  # fmt: skip
 
 
 _WORDS = frozenset(word for text in texts(held=True) for word in text.split())
@@ -112,14 +119,30 @@ def _article(noun: str, rng: random.Random) -> str:
     return ("the " if r < 0.9 else "") + noun
 
 
-def _noun(name: str, rng: random.Random) -> str:
+def _noun(name: str, rng: random.Random, held: bool) -> str:
+    """'a fox'; in a training now and then by a further name."""
+    if not held and name in ALIASES and rng.random() < 0.12:
+        return _article(rng.choice(ALIASES[name]), rng)
     return _article(rng.choice(ALL_SUBJECTS[name][1]), rng)
 
 
+def _described(noun: str, rng: random.Random) -> str:
+    """'a happy fox', 'my fox': with a word that the model has nothing for."""
+    first, _, rest = noun.partition(" ")
+    if first not in ("a", "an", "the"):
+        first, rest = "", noun
+    if rng.random() < 0.15:
+        return f"{rng.choice(('my', 'one', 'this', 'our'))} {rest}"
+    adjective = rng.choice(ADJECTIVES)
+    if first in ("a", "an"):
+        first = "an" if adjective[0] in "aeiou" else "a"
+    return f"{first} {adjective} {rest}".strip()
+
+
 def _typo(text: str, rng: random.Random) -> str:
-    """One longer word with two neighbouring letters swapped, or one dropped or doubled."""
+    """One word with two neighbouring letters swapped, or one dropped or doubled."""
     words = text.split(" ")
-    long = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha()]
+    long = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha()]
     if not long:
         return text
     i = rng.choice(long)
@@ -138,19 +161,32 @@ def _made_up(rng: random.Random) -> str:
 
 
 def _stray(text: str, rng: random.Random) -> str:
-    """One to three made-up words put in, since people write many that the model does not know."""
+    """Words of style behind it, or one to three made-up ones put in: people write many that the model does not know."""
+    if rng.random() < 0.5:
+        return ", ".join([text, *rng.sample(STYLES, rng.choice((1, 1, 2)))])
     words = text.split(" ")
     for _ in range(rng.randint(1, 3)):
         words.insert(rng.randint(0, len(words)), _made_up(rng) + ("," if rng.random() < 0.15 else ""))
     return " ".join(words)
 
 
+def _bare(phrase: str) -> str:
+    """'in the forest' -> 'forest'"""
+    words = phrase.split(" ")
+    while len(words) > 1 and words[0] in ("in", "on", "at", "with", "a", "an", "the"):
+        words = words[1:]
+    return " ".join(words)
+
+
 def _terse(s: Scene, rng: random.Random) -> tuple[str, list[str]]:
-    """'whale rising sea fog' and the fields that this mentions."""
+    """'whale rising sea fog', 'whale flying up, stormy, ocean' and the fields that this mentions."""
     kept = [f for f in DESCRIBED if s[f] not in ("static", "clear") and rng.random() < 0.5]
     rng.shuffle(kept)
+    words = [str(s[f]) for f in kept]
+    if rng.random() < 0.6:
+        words = [_bare(rng.choice([*PHRASES[f][str(s[f])], *LIT.get(str(s[f]), ())])) for f in kept]
     noun = rng.choice(ALL_SUBJECTS[s["subject"]][1])
-    return rng.choice((" ", ", ")).join([noun, *(str(s[f]) for f in kept)]), ["subject", *kept]
+    return rng.choice((" ", ", ")).join([noun, *words]), ["subject", *kept]
 
 
 def _options(field: str, s: Scene, full: bool, rng: random.Random) -> list[str]:
@@ -179,16 +215,36 @@ def _wordings(s: Scene, mode: str, rng: random.Random, held: bool) -> dict[str, 
     for f in keep:
         options = _options(f, s, held or mode == "full", rng)  # for held ones too: they draw the same numbers as ever
         out[f] = rng.choice(HELD_PHRASES[f][s[f]] if held else options)
+    if mode == "partial" and not held and rng.random() < 0.3:
+        _light_the_place(out, s, rng)
     return out
+
+
+def _light_the_place(said: dict[str, str], s: Scene, rng: random.Random) -> None:
+    """'in the forest in fog' -> 'in the foggy forest'; a field that another one words is said by an empty phrase."""
+    fields = [f for f in ("light", "weather") if f in said and s[f] in LIT]
+    before, article, place = said.get("background", "").rpartition("the ")
+    if fields and article:
+        field = rng.choice(fields)
+        said["background"] = f"{before}the {rng.choice(LIT[str(s[field])])} {place}"
+        said[field] = ""
+
+
+def aside(relation: str | None, other: str) -> list[str]:
+    """'with a car on its right' for 'left of', and others."""
+    side, opposite = ("left", "right") if relation == "left of" else ("right", "left")
+    return [form.format(side=side, opposite=opposite, other=other) for form in ASIDE]
 
 
 def _companion(s: Scene, rng: random.Random, held: bool) -> tuple[str, list[str]]:
     """' to the left of a car' and the fields that this mentions."""
     if not s["second"]:
         return "", []
-    other = _noun(s["second"], rng)
+    other = _noun(s["second"], rng, held)
     if rng.random() < 0.25:
         return f" {rng.choice(BESIDE)} {other}", ["second"]
+    if not held and rng.random() < 0.3:
+        return " " + rng.choice(aside(s["relation"], other)), ["second", "relation"]
     words = (HELD_PHRASES if held else PHRASES)["relation"][s["relation"]]
     return f" {rng.choice(words)} {other}", ["second", "relation"]
 
@@ -207,7 +263,7 @@ def _act(verb: str | None, rng: random.Random, finite: bool) -> str:
 def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Random, held: bool = False) -> str:
     said = dict(said)
     camera, verb = said.pop("camera", None), said.get("motion")
-    places = [said[f] for f in ("background", "light", "weather") if f in said]
+    places = [said[f] for f in ("background", "light", "weather") if said.get(f)]
     if rng.random() < 0.4:
         rng.shuffle(places)
     act = _act(verb, rng, finite=not held and not companion)
@@ -224,7 +280,10 @@ def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Rando
     if rng.random() < 0.12 and act.endswith(verb or ""):  # not "a video of a fox runs"
         text = rng.choice(OPENINGS) + text
     if camera:
-        text = camera + ": " + text if rng.random() < 0.15 else text + ", " + camera
+        joint = ", "
+        if not held and rng.random() < 0.25:
+            joint = rng.choice((" and ", " while ", " as ") if "camera " in camera else (" and ", " with "))
+        text = camera + ": " + text if rng.random() < 0.15 else text + joint + camera
     return text + ("." if rng.random() < 0.2 else "")
 
 
@@ -233,20 +292,29 @@ def caption(
 ) -> tuple[str, list[str]]:
     """One random wording and the fields it mentions. mode: 'full', 'partial', 'short' or None for the
     60/25/15 mixture and some of names alone; held: worded with the phrases kept for evaluation; clean, as held ones
-    are: without typos and made-up words."""
-    if not (mode or held or s["second"]) and rng.random() < 0.06:
+    are: without requests, words to ignore and typos."""
+    if not (mode or held or s["second"]) and rng.random() < 0.08:
         return _terse(s, rng)
     mode = mode or rng.choices(("full", "partial", "short"), (60, 25, 15))[0]
     said = _wordings(s, mode, rng, held)
     companion, more = _companion(s, rng, held)
-    text = _assemble(_noun(s["subject"], rng), companion, said, rng, held)
-    if held or clean:
-        return text, ["subject", *said, *more]
-    if rng.random() < 0.12:
-        text = _typo(text, rng)
-    if mode != "full" and rng.random() < 0.25:  # a full caption has no room for more words
+    noun = _noun(str(s["subject"]), rng, held)
+    plain = held or clean
+    if not plain and rng.random() < 0.12:
+        noun = _described(noun, rng)
+    text, fields = _assemble(noun, companion, said, rng, held), ["subject", *said, *more]
+    return (text if plain else _as_typed(text, mode, rng)), fields
+
+
+def _as_typed(text: str, mode: str, rng: random.Random) -> str:
+    """With a request, words to ignore and typos."""
+    if rng.random() < 0.05:
+        text = rng.choice(REQUESTS) + text
+    if mode != "full" and rng.random() < 0.3:  # a full caption has no room for more words
         text = _stray(text, rng)
-    return text, ["subject", *said, *more]
+    while rng.random() < 0.18:
+        text = _typo(text, rng)
+    return text
 
 
 def order_only(rng: random.Random) -> tuple[str, list[int]]:
@@ -254,8 +322,10 @@ def order_only(rng: random.Random) -> tuple[str, list[int]]:
     s = scene(rng, "any")
     s["motion"], s["second"], s["relation"] = rng.choice(list(ORDER_ONLY)), None, None
     said = {"motion": rng.choice(ORDER_ONLY[s["motion"]])}
-    said |= {f: rng.choice(PHRASES[f][s[f]]) for f in ("background", "light") if rng.random() < 0.7}
-    return _assemble(_noun(s["subject"], rng), "", said, rng), labels(s, ["subject", *said])
+    said |= {f: rng.choice(PHRASES[f][s[f]]) for f in ("background", "light") if rng.random() < 0.6}
+    if rng.random() < 0.25:  # a second direction, which is not the motion's
+        said["camera"] = rng.choice(PHRASES["camera"][str(s["camera"])])
+    return _assemble(_noun(str(s["subject"]), rng, held=False), "", said, rng), labels(s, ["subject", *said])
 
 
 def labels(s: Scene, mentioned: list[str] | tuple[str, ...]) -> list[int]:

@@ -124,7 +124,7 @@ def trajectory(s: Scene, rng: random.Random, frames: int) -> Path2D:
     elif m == "bouncing":
         p.y = 0.68 - rng.uniform(0.12, 0.15) * torch.sin(1.5 * math.pi * t).abs()
     elif m == "circling":
-        angle = 2 * math.pi * (0.6 * t * rng.choice((1, -1)) + rng.random())
+        angle = 2 * math.pi * (0.6 * t + rng.random())  # clockwise: with both ways, a model mixes them in one clip
         p.x, p.y = 0.5 + 0.14 * torch.cos(angle), 0.54 + 0.12 * torch.sin(angle)
     elif m == "spinning":
         p.turn = 0.6 * math.pi * t * rng.choice((1, -1))

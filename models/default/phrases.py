@@ -6,76 +6,96 @@ three learns them by heart and stumbles over a fourth.
 
 from __future__ import annotations
 
+
+def _with(verbs: str, ways: str) -> list[str]:
+    """Every verb with every way: people join them freely."""
+    return [f"{verb} {way}" for verb in verbs.split(", ") for way in ways.split(", ")]
+
+
+_TRAVEL = (
+    "moving, going, walking, running, flying, driving, swimming, crawling, drifting, heading, travelling, rolling, "
+    "racing, galloping, trotting, gliding"
+)
+
+
+def _across(start: str, end: str) -> list[str]:
+    """Phrases for a way across the picture; the first two are the plain ones."""
+    ways = [f"from {start} to {end}", f"{start} to {end}", f"from the {start} to the {end}", f"to the {end}", end,
+            f"{end}wards", f"towards the {end}", f"off to the {end}"]  # fmt: skip
+    plain = [f"moving from {start} to {end}", f"crossing from {start} to {end}"]
+    return list(dict.fromkeys([*plain, *_with(_TRAVEL, ", ".join(ways))]))
+
+
 MOTIONS = {
-    "left to right": [
-        "moving from left to right", "crossing from left to right", "going right", "moving to the right",
-        "travelling rightwards", "going from left to right", "flying to the right", "running to the right",
-        "drifting right", "heading right", "walking to the right", "walking right", "running right", "flying right",
-        "driving to the right",
-    ],
-    "right to left": [
-        "moving from right to left", "crossing from right to left", "going left", "moving to the left",
-        "travelling leftwards", "going from right to left", "flying to the left", "running to the left",
-        "drifting left", "heading left", "walking to the left", "walking left", "running left", "flying left",
-        "driving to the left",
-    ],
+    "left to right": _across("left", "right"),
+    "right to left": _across("right", "left"),
     "rising": [
-        "rising", "moving up", "going up", "rising upwards", "floating up", "flying up", "climbing", "ascending",
-        "moving upwards", "flying upwards", "taking off", "lifting off", "launching",
-        "going up into the air", "flying up into the sky",
+        "rising", "climbing", "ascending", "taking off", "lifting off", "launching", "blasting off",
+        "going up into the air", "moving upwards",
+        *_with("moving, going, flying, floating, swimming, drifting, shooting, rising", "up, up into the sky, up high"),
+        *_with("flying, floating, climbing, rising", "upwards, higher, into the air, into the sky"),
     ],
     "falling": [
-        "falling", "moving down", "dropping", "falling down", "coming down", "descending", "dropping down",
-        "tumbling down", "moving downwards", "diving", "plunging", "landing", "falling from the sky",
-        "sliding down",
+        "falling", "dropping", "descending", "diving", "plunging", "landing", "falling from the sky",
+        "falling to the ground", "dropping to the ground", "diving down",
+        *_with("moving, going, coming, falling, dropping, tumbling, sliding, floating, flying", "down"),
+        *_with("moving, falling, drifting, dropping, tumbling", "downwards, down from the sky, down to the ground"),
     ],
     "bouncing": [
         "bouncing", "jumping", "jumping up and down", "bouncing on the ground", "hopping", "hopping up and down",
-        "leaping", "jumping around", "dancing", "hopping around", "skipping",
+        "leaping", "jumping around", "dancing", "hopping around", "skipping", "bouncing around", "jumping for joy",
+        "bobbing up and down", "leaping up and down", "leaping about", "hopping along", "bouncing along",
     ],
     "circling": [
-        "circling", "moving in circles", "flying in a circle", "going in circles", "flying in circles",
-        "moving in a circle", "going round in circles", "running in circles", "making circles", "flying loops",
-        "orbiting", "running in a circle", "swimming in circles", "driving in circles",
+        "circling", "making circles", "orbiting", "flying loops", "doing loops", "looping",
+        *_with("moving, going, flying, running, swimming, driving, walking, galloping, racing", "in circles"),
+        *_with("moving, going, flying, running, swimming, driving", "in a circle, round in circles, around in circles"),
     ],
     "spinning": [
         "spinning", "rotating", "turning round and round", "spinning around", "whirling", "turning on the spot",
         "spinning in place", "turning in place", "spinning round", "turning round", "turning", "revolving",
-        "swirling", "pirouetting",
+        "swirling", "pirouetting", "spinning like a top", "spinning on the spot", "doing pirouettes",
+        "whirling around", "rotating slowly", "spinning fast",
     ],
     "growing": [
-        "growing", "coming closer", "getting bigger", "coming nearer", "getting closer", "growing bigger",
-        "getting larger", "moving closer", "moving nearer", "coming towards the camera", "drawing near", "nearing",
-        "running towards the camera", "moving towards us", "swelling", "expanding", "flying towards us",
+        "growing", "getting bigger", "growing bigger", "getting larger", "drawing near", "nearing", "swelling",
+        "expanding", "getting closer",
+        *_with("coming, moving, running, flying, driving, walking", "closer, nearer, towards us, towards the camera"),
+        *_with("coming, running, flying, swimming, rolling", "at us, at the camera, towards the viewer, right at me"),
     ],
     "shrinking": [
-        "shrinking", "going away", "getting smaller", "getting tiny", "going far away", "growing smaller",
-        "moving far away", "getting farther away", "leaving", "moving off", "going farther away", "running away",
-        "flying away", "driving away", "vanishing in the distance", "departing",
+        "shrinking", "going away", "getting smaller", "getting tiny", "growing smaller",
+        "moving far away", "getting farther away", "leaving", "moving off", "going farther away",
+        "vanishing in the distance", "departing", "disappearing into the distance", "disappearing",
+        *_with("running, flying, driving, walking, swimming, rolling", "away, off into the distance, away from us"),
+        *_with("going, running, flying, driving", "away from the camera, into the distance, far away"),
     ],
     "still": [
         "standing still", "resting", "not moving", "staying still", "motionless", "sitting still",
         "standing around", "standing there", "waiting", "at rest", "stationary", "sitting there", "sitting",
-        "sleeping", "lying there", "posing",
+        "sleeping", "lying there", "posing", "parked", "frozen", "asleep", "hovering", "idling", "lying down",
+        *_with("sitting, standing, lying, waiting, resting, sleeping", "quietly, peacefully, alone, perfectly still"),
     ],
 }  # fmt: skip
 # These phrases differ from their opposites in word order alone: they are what a reader without position
 # sense gets wrong, so they have a share of their own in training and a gate before it (train_text.py).
-ORDER_ONLY = {m: MOTIONS[m][:2] for m in ("left to right", "right to left")}
+ORDER_ONLY = {m: [p for p in MOTIONS[m] if "left" in p and "right" in p] for m in ("left to right", "right to left")}
 # What a motion's first word is without "is": "a fox runs".
 FINITE = {
-    "ascending": "ascends", "bouncing": "bounces", "circling": "circles", "climbing": "climbs", "coming": "comes",
-    "crossing": "crosses", "dancing": "dances", "departing": "departs", "descending": "descends", "diving": "dives",
+    "ascending": "ascends", "blasting": "blasts", "bobbing": "bobs", "bouncing": "bounces", "circling": "circles",
+    "climbing": "climbs", "coming": "comes", "crawling": "crawls", "crossing": "crosses", "dancing": "dances",
+    "departing": "departs", "descending": "descends", "disappearing": "disappears", "diving": "dives", "doing": "does",
     "drawing": "draws", "drifting": "drifts", "driving": "drives", "dropping": "drops", "expanding": "expands",
     "falling": "falls", "floating": "floats", "flying": "flies", "galloping": "gallops", "getting": "gets",
-    "going": "goes", "growing": "grows", "heading": "heads", "hopping": "hops", "jumping": "jumps",
-    "landing": "lands", "launching": "launches", "leaping": "leaps", "leaving": "leaves", "lifting": "lifts",
-    "lying": "lies", "making": "makes", "moving": "moves", "nearing": "nears", "orbiting": "orbits",
-    "passing": "passes", "pirouetting": "pirouettes", "plunging": "plunges", "posing": "poses",
-    "racing": "races", "resting": "rests", "revolving": "revolves", "rising": "rises", "rotating": "rotates",
-    "running": "runs", "shrinking": "shrinks", "sitting": "sits", "skipping": "skips", "sleeping": "sleeps",
-    "sliding": "slides", "spinning": "spins", "standing": "stands", "staying": "stays",
-    "swelling": "swells", "swimming": "swims", "swirling": "swirls", "taking": "takes", "travelling": "travels",
+    "gliding": "glides", "going": "goes", "growing": "grows", "heading": "heads", "hopping": "hops",
+    "hovering": "hovers", "idling": "idles", "jumping": "jumps", "landing": "lands", "launching": "launches",
+    "leaping": "leaps", "leaving": "leaves", "lifting": "lifts", "looping": "loops", "lying": "lies",
+    "making": "makes", "moving": "moves", "nearing": "nears", "orbiting": "orbits", "passing": "passes",
+    "pirouetting": "pirouettes", "plunging": "plunges", "posing": "poses", "racing": "races", "resting": "rests",
+    "revolving": "revolves", "rising": "rises", "rolling": "rolls", "rotating": "rotates", "running": "runs",
+    "shooting": "shoots", "shrinking": "shrinks", "sitting": "sits", "skipping": "skips", "sleeping": "sleeps",
+    "sliding": "slides", "spinning": "spins", "standing": "stands", "staying": "stays", "swelling": "swells",
+    "swimming": "swims", "swirling": "swirls", "taking": "takes", "travelling": "travels", "trotting": "trots",
     "tumbling": "tumbles", "turning": "turns", "vanishing": "vanishes", "waiting": "waits", "walking": "walks",
     "wandering": "wanders", "whirling": "whirls",
 }  # fmt: skip
@@ -150,27 +170,39 @@ LIGHTS = {
 CAMERAS = {
     "static": [
         "static camera", "fixed camera", "the camera does not move", "static shot", "the camera stands still",
+        "still camera", "camera stays still", "fixed shot", "no camera movement",
     ],
     "pan left": [
         "camera pans left", "the camera is panning left", "panning left", "camera moves to the left", "pan left",
+        "the camera pans left", "camera panning left", "camera pan left", "pan to the left", "panning to the left",
+        "camera moves left", "camera panning to the left",
     ],
     "pan right": [
         "camera pans right", "the camera is panning right", "panning right", "camera moves to the right",
-        "pan right",
+        "pan right", "the camera pans right", "camera panning right", "camera pan right", "pan to the right",
+        "panning to the right", "camera moves right", "camera panning to the right",
     ],
-    "zoom in": ["camera zooms in", "zooming in", "slow zoom in", "zoom in", "the camera is zooming in"],
-    "zoom out": ["camera zooms out", "zooming out", "slow zoom out", "zoom out", "the camera is zooming out"],
+    "zoom in": [
+        "camera zooms in", "zooming in", "slow zoom in", "zoom in", "the camera is zooming in", "the camera zooms in",
+        "camera zooming in", "camera zoom in", "camera moves in", "camera pushes in", "push in",
+    ],
+    "zoom out": [
+        "camera zooms out", "zooming out", "slow zoom out", "zoom out", "the camera is zooming out",
+        "the camera zooms out", "camera zooming out", "camera zoom out", "camera moves back", "camera pulls back",
+        "pull back",
+    ],
 }  # fmt: skip
 WEATHERS = {
     "clear": ["in clear weather", "without rain", "in dry weather", "under a clear sky", "in fine weather"],
     "rain": [
         "in the rain", "while it rains", "on a rainy day", "while it is raining", "in heavy rain", "with rain",
         "in wet weather", "in light rain", "in pouring rain", "through the rain", "in a storm", "in a thunderstorm",
+        "with rain falling", "in a downpour",
     ],
     "snowfall": [
         "in falling snow", "while it snows", "with snowflakes", "while it is snowing", "in snowy weather",
         "while snow falls", "with falling snowflakes", "in light snowfall", "during a snowfall", "in a snowstorm",
-        "in a blizzard",
+        "in a blizzard", "in heavy snowfall", "with snow falling", "with snow coming down",
     ],
 }  # fmt: skip
 # What two classes have in common, said in partial and short captions: the model then takes one of the two.
@@ -182,6 +214,11 @@ OPEN = {
     ),
     "background": (("sea", "underwater"), ["in the sea", "in the ocean", "in the water", "through the water"]),
 }  # fmt: skip
+# Light and rain as adjectives of the place: "in the foggy forest".
+LIT = {
+    "day": ("sunny", "sunlit", "bright"), "night": ("dark", "moonlit", "starlit"), "fog": ("foggy", "misty", "hazy"),
+    "rain": ("rainy", "stormy"),
+}  # fmt: skip
 # Who stays in place does so in no place that begins with these.
 WAYS = ("through ", "across ")
 STAYING = ("still", "spinning")
@@ -190,6 +227,25 @@ RELATIONS = {
     "right of": ["to the right of", "right of", "on the right side of", "on the right of"],
 }
 BESIDE = ["and", "next to", "beside", "with"]  # a second subject whose side is not said
+# What people add and the model has nothing for. A caption of training may hold it, so that it is ignored.
+ADJECTIVES = (
+    "big", "small", "little", "tiny", "huge", "giant", "cute", "funny", "happy", "sad", "old", "young", "beautiful",
+    "lovely", "playful", "lonely", "white", "black", "brown", "blue", "green", "yellow", "orange", "pink", "golden",
+    "shiny", "fluffy", "furry", "wild", "lazy", "curious", "brave", "majestic", "colorful", "magical", "friendly",
+)  # fmt: skip
+STYLES = (
+    "cartoon", "cartoon style", "cinematic", "4k", "hd", "watercolor", "anime", "pixel art", "3d render", "digital art",
+    "photorealistic", "realistic", "highly detailed", "high quality", "kawaii", "oil painting", "cute", "funny",
+    "beautiful", "masterpiece", "vivid colors", "pastel colors", "for kids", "storybook style", "claymation", "epic",
+    "please", "comic style", "simple", "flat colors", "soft light",
+)  # fmt: skip
+REQUESTS = ("show me ", "make a video of ", "video of ", "create a clip of ", "please make ", "i want to see ")
+# Further wordings of a pair: on which side each stands.
+ASIDE = (
+    "on the {side} and {other} on the {opposite}", "on the {side}, {other} on the {opposite},",
+    "and {other} on the {opposite}", "with {other} on its {opposite}", "with {other} to its {opposite}",
+    "with {other} on the {opposite} of it",
+)  # fmt: skip
 PHRASES = {
     "motion": MOTIONS,
     "background": BACKGROUNDS,

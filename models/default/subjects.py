@@ -35,6 +35,15 @@ SMALL: Subjects = {
     "bear": (0x1F43B, ["bear", "brown bear"]),
     "pumpkin": (0x1F383, ["pumpkin", "jack-o-lantern"]),
 }
+# Further names that captions of a training may use; those kept for evaluation draw from the lists above.
+ALIASES = {
+    "fox": ["fox cub"], "cat": ["house cat", "kitty cat"], "rabbit": ["bunny rabbit"], "elephant": ["baby elephant"],
+    "penguin": ["emperor penguin"], "dolphin": ["bottlenose dolphin"], "whale": ["blue whale", "humpback whale"],
+    "turtle": ["sea turtle"], "duck": ["duckling", "mallard duck"], "frog": ["froggy", "tree frog"],
+    "car": ["sports car", "vehicle"], "horse": ["racehorse", "mare"], "train": ["train engine", "steam locomotive"],
+    "rocket": ["rocket ship", "space rocket"], "ufo": ["alien ship", "alien spaceship", "alien spacecraft"],
+    "bear": ["grizzly bear", "grizzly"], "pumpkin": ["halloween pumpkin"],
+}  # fmt: skip
 LARGE: Subjects = {
     **SMALL,
     "dog": (0x1F415, ["dog", "puppy"]),

@@ -92,10 +92,11 @@ def following(f: dict[str, Any], weights: str) -> Iterator[str]:
            f"alone, {mean_of(text['trained_phrases'])} of trained phrases and {mean_of(text['held_phrases'])} of "
            "phrases kept for evaluation (mean over fields, captions that fit its length).")  # fmt: skip
     yield ""
-    yield (f"Prompts as people type them (evaluation/typed.json, written without knowing the captions of the "
-           f"training): all that the prompt says is read right in {percent(text['typed']['whole'])}.")  # fmt: skip
-    yield ""
     typed = text["typed"]
+    whole = " and ".join(f"{percent(count)} of the {name} set" for name, count in typed["whole"].items())
+    yield ("Prompts as people type them (evaluation/typed.json, written without knowing the captions of the training; "
+           f"the second set after their last change): all that the prompt says is read right in {whole}.")  # fmt: skip
+    yield ""
     counts = [(field, typed["said"][field], typed["silent"][field]) for field in FIELDS]
     said = [(field, *(percent(pair) if pair[1] else "–" for pair in pairs)) for field, *pairs in counts]
     yield from table(("prompts as typed", "mentioned: read right", "not mentioned: read so"), said, weights)

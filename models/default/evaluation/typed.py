@@ -1,9 +1,10 @@
 """What the text encoder takes from prompts as people type them.
 
-typed.json: prompts of someone who knew the attributes and their classes, and neither the caption grammar nor its words.
-Beside each prompt stand the classes that it may be read as, field by field; a field that it does not mention is left
-out. Training never words these prompts but by chance; its grammar was widened with the set at hand, in its forms (names
-alone, words to ignore), not by its words.
+typed.json: two sets of prompts by people who knew the attributes and their classes, and neither the caption grammar
+nor its words. Beside each prompt stand the classes that it may be read as, field by field; a field that it does not
+mention is left out. Training never words these prompts but by chance. Its grammar was widened with the first set at
+hand, in its forms (names alone, words to ignore, pairs told side by side), not by its words; the second set was
+written after that.
 """
 
 from __future__ import annotations
@@ -19,29 +20,34 @@ from ..train_text import Tokenizer, predict
 PROMPTS = Path(__file__).parent / "typed.json"
 
 
-def load(path: Path = PROMPTS) -> list[dict[str, Any]]:
-    """Raises ValueError for a field or class that does not exist, for one of another list of subjects too."""
-    rows: list[dict[str, Any]] = json.loads(path.read_text())
-    for row in rows:
+Row = dict[str, Any]
+
+
+def load(path: Path = PROMPTS) -> dict[str, list[Row]]:
+    """The sets by their names. Raises ValueError for a field or class that does not exist, or is of another list of
+    subjects."""
+    sets: dict[str, list[Row]] = json.loads(path.read_text())
+    for row in (row for rows in sets.values() for row in rows):
         for field in row.keys() - {"prompt"}:
             if field not in NAMES:
                 raise ValueError(f"{path}: '{row['prompt']}': there is no field {field}")
             if strange := set(row[field]) - set(NAMES[field]):
                 raise ValueError(f"{path}: '{row['prompt']}': {field} has no class {', '.join(sorted(strange))}")
-    return rows
+    return sets
 
 
-def typed(text: TextEncoder, tokenizer: Tokenizer, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def typed(text: TextEncoder, tokenizer: Tokenizer, sets: dict[str, list[Row]]) -> dict[str, Any]:
     """Per field [right, prompts] of those that mention it ('said') and of those that do not ('silent': right is the
-    reading 'not mentioned'); [right, prompts] of whole prompts: of which every mentioned field is read right."""
-    read = predict(text, tokenizer, [r["prompt"] for r in rows]).tolist()
+    reading 'not mentioned'); per set [right, prompts] of whole prompts: of which every mentioned field is read right.
+    """
     said, silent = {f: [0, 0] for f in FIELDS}, {f: [0, 0] for f in FIELDS}
-    whole = 0
-    for row, classes in zip(rows, read, strict=True):
-        names = {f: (*NAMES[f], None)[c] for f, c in zip(FIELDS, classes, strict=True)}  # None: not mentioned
-        for f, name in names.items():
-            count = said[f] if f in row else silent[f]
-            count[0] += name in row.get(f, [None])
-            count[1] += 1
-        whole += all(names[f] in row[f] for f in FIELDS if f in row)
-    return {"said": said, "silent": silent, "whole": [whole, len(rows)]}
+    whole = {name: [0, len(rows)] for name, rows in sets.items()}
+    for name, rows in sets.items():
+        for row, classes in zip(rows, predict(text, tokenizer, [r["prompt"] for r in rows]).tolist(), strict=True):
+            read = {f: (*NAMES[f], None)[c] for f, c in zip(FIELDS, classes, strict=True)}  # None: not mentioned
+            for f, value in read.items():
+                count = said[f] if f in row else silent[f]
+                count[0] += value in row.get(f, [None])
+                count[1] += 1
+            whole[name][0] += all(read[f] in row[f] for f in FIELDS if f in row)
+    return {"said": said, "silent": silent, "whole": whole}

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import torch
 
 from models.default import captions, subjects, vocabulary, weather
 from models.default.captions import FIELDS, HELD_SUBJECTS, NAMES, caption, held_out, scene
-from models.default.dataset import Atlas, render, stream
+from models.default.dataset import Atlas, render, stream, trajectory
 from models.default.latents import latent_cover
-from models.default.phrases import FINITE, HELD_PHRASES, OPEN, PHRASES, STAYING, WAYS
+from models.default.phrases import FINITE, HELD_PHRASES, LIT, OPEN, PHRASES, STAYING, STYLES, WAYS
 from models.default.train_text import TextOptions, draw_texts, word
 
 HELD_FILE = Path(captions.__file__).parent / "held_out.json"
@@ -105,6 +106,14 @@ def test_held_out_render_draws_the_scene_that_the_split_test_saw(atlas: Atlas) -
         assert render(seed, atlas, size=64, frames=1).scene == scene(random.Random(f"{seed}-train"), "train")
 
 
+def test_circling_is_clockwise() -> None:
+    circling = {**scene(random.Random(0)), "motion": "circling", "second": None}
+    for seed in range(20):
+        p = trajectory(circling, random.Random(seed), 17)
+        dx, dy = p.x.diff(), p.y.diff()  # y points down, so that a positive turn is clockwise
+        assert (dx[:-1] * dy[1:] > dy[:-1] * dx[1:]).all()
+
+
 def test_held_out_split_holds_only_held_scenes() -> None:
     rng = random.Random(1)
     assert all(held_out(scene(rng, "held")) for _ in range(300))
@@ -128,11 +137,19 @@ def test_caption_phrases_mean_one_thing() -> None:
 
 
 def says(text: str, field: str, value: str) -> bool:
-    """Whether one of the value's phrases stands in the text, as it is or with its finite verb."""
+    """Whether one of the value's phrases stands in the text: as it is, with its finite verb, as an adjective of the
+    place, or as one of the ways to place a pair."""
     classes, shared = OPEN.get(field, ((), []))
     options = [*PHRASES[field][value], *(shared if value in classes else [])]
-    finite = [" ".join([FINITE.get(p.split()[0], "-"), *p.split()[1:]]) for p in options] if field == "motion" else []
-    return any(p in text for p in (*options, *finite))
+    if field == "motion":
+        options += [" ".join([FINITE.get(p.split()[0], "-"), *p.split()[1:]]) for p in options]
+    if field in ("light", "weather"):
+        options += [f"the {adjective} " for adjective in LIT.get(value, ())]
+    if field == "background":
+        text = re.sub("the ({}) ".format("|".join(a for words in LIT.values() for a in words)), "the ", text)
+    if field == "relation" and any(re.search(form, text) for form in captions.aside(value, "[a-z -]+")):
+        return True
+    return any(p in text for p in options)
 
 
 @pytest.mark.parametrize("mode", ["full", "partial", "short"])
@@ -170,19 +187,42 @@ def test_who_stays_in_place_does_not_go_through_it() -> None:
 
 def test_names_alone_are_those_of_the_scene() -> None:
     rng = random.Random(6)
-    for _ in range(200):
+    for _ in range(500):
         s = scene(rng, pairs=0)
         text, said = captions._terse(s, rng)
-        assert "subject" in said and all(str(s[f]) in text for f in said if f != "subject")
+        assert "subject" in said
+        for f in set(said) - {"subject"}:
+            bare = [captions._bare(p) for p in PHRASES[f][str(s[f])]]
+            assert any(p in text for p in (str(s[f]), *bare, *LIT.get(str(s[f]), ()))), (text, f)
 
 
-def test_made_up_words_stand_between_the_others_and_mean_nothing() -> None:
-    rng, known, made = random.Random(8), set(vocabulary.words()), set()
+def test_light_and_rain_are_adjectives_of_a_place_too() -> None:
+    rng, found = random.Random(11), set()
+    for _ in range(5000):
+        s = scene(rng, pairs=0)
+        text, said = caption(s, rng, "partial", clean=True)
+        found |= {w for w in re.findall("the ([a-z]+) ", text) for v in LIT.values() if w in v}
+    assert found == {w for v in LIT.values() for w in v}
+
+
+def test_words_to_ignore_stand_beside_the_others_and_mean_nothing() -> None:
+    rng, known, made, styles = random.Random(8), set(vocabulary.words()), set(), set()
     for _ in range(5000):
         text = captions._stray("fox CAT", rng)
+        if text.startswith("fox CAT, "):
+            styles |= set(text.split(", ")[1:])
+            continue
         made |= set(vocabulary.split(text)) - {"fox", "CAT"}
         assert 3 <= len(text.split(" ")) <= 5 and text.index("fox") < text.index("CAT")
-    assert len(made) > 1000 and made.isdisjoint(known)
+    assert len(made) > 1000 and made.isdisjoint(known) and set(STYLES) <= styles
+
+
+@pytest.mark.parametrize("noun", ["a fox", "the fox", "an apple", "fox"])
+def test_described_keeps_the_noun(noun: str) -> None:
+    rng = random.Random(12)
+    texts = {captions._described(noun, rng) for _ in range(300)}
+    assert all(t.endswith(noun.split()[-1]) for t in texts) and len(texts) > 30
+    assert not any(re.match("a [aeio]|an [^aeiou]", t) for t in texts)
 
 
 def test_evaluation_captions_stay_the_same() -> None:

@@ -140,22 +140,22 @@ def test_typed_counts_what_a_prompt_mentions(monkeypatch: pytest.MonkeyPatch) ->
     none = [len(captions.NAMES[f]) for f in FIELDS]  # the class 'not mentioned'
     read = torch.tensor([[fox, 1, 3, *none[3:]], [cat, *none[1:]]])
     monkeypatch.setattr(typed, "predict", lambda text, tokenizer, texts: read[: len(texts)])
-    found = typed.typed(torch.nn.Identity(), lambda texts: torch.zeros(1), rows)
-    assert found["whole"] == [1, 2]
-    assert {f: v for f, v in found["said"].items() if v[1]} == {"subject": [2, 2], "motion": [1, 1], "light": [0, 1]}
-    assert found["silent"]["motion"] == [1, 1] and found["silent"]["background"] == [1, 2]
+    found = typed.typed(torch.nn.Identity(), lambda texts: torch.zeros(1), {"one": rows[:1], "all": rows})
+    assert found["whole"] == {"one": [1, 1], "all": [1, 2]}
+    assert {f: v for f, v in found["said"].items() if v[1]} == {"subject": [3, 3], "motion": [2, 2], "light": [0, 1]}
+    assert found["silent"]["motion"] == [1, 1] and found["silent"]["background"] == [1, 3]
 
 
 def test_typed_prompts_name_classes_that_exist(tmp_path: Path) -> None:
-    rows = typed.load()
-    assert len({r["prompt"] for r in rows}) == len(rows) >= 100
+    rows = [row for rows in typed.load().values() for row in rows]
+    assert len({r["prompt"] for r in rows}) == len(rows) >= 190
     for field in FIELDS:
         assert {c for r in rows for c in r.get(field, [])} == set(captions.NAMES[field]) or field == "second", field
     file = tmp_path / "typed.json"
-    file.write_text('[{"prompt": "a unicorn", "subject": ["unicorn"]}]')
+    file.write_text('{"a": [{"prompt": "a unicorn", "subject": ["unicorn"]}]}')
     with pytest.raises(ValueError, match="subject has no class unicorn"):
         typed.load(file)
-    file.write_text('[{"prompt": "a fox", "colour": []}]')
+    file.write_text('{"a": [{"prompt": "a fox", "colour": []}]}')
     with pytest.raises(ValueError, match="there is no field colour"):
         typed.load(file)
 
@@ -207,7 +207,8 @@ def test_evaluation_of_a_rehearsal_writes_figures_and_card(chain: Path, tmp_path
     assert figures["codec"]["latents"] == {**figures["codec"]["latents"], "clips": 16, "outliers": 0}
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert figures["weights"]["dit.safetensors"] in card and "--steps 20" in card
-    assert f"of {len(typed.load())})" in card and "| prompts as typed |" in card
+    assert all(f"of {len(rows)}) of the {name} set" in card for name, rows in typed.load().items())
+    assert "| prompts as typed |" in card
     assert all((tmp_path / "card" / f"{name}.png").stat().st_size > 500 for name in ("held_out", "nearest"))
     figures["solvers"]["euler"] = {16: 41.0}
     met = {t.name: t.met for t in judged(figures, "cpu")}
