@@ -317,15 +317,16 @@ def _as_typed(text: str, mode: str, rng: random.Random) -> str:
     return text
 
 
-def order_only(rng: random.Random) -> tuple[str, list[int]]:
-    """A caption whose direction hangs on word order, and its labels."""
+def order_only(rng: random.Random, plain: bool = False) -> tuple[str, list[int]]:
+    """A caption whose direction hangs on word order, and its labels. plain: in the two plain phrases of each, and with
+    no direction of the camera beside it."""
     s = scene(rng, "any")
     s["motion"], s["second"], s["relation"] = rng.choice(list(ORDER_ONLY)), None, None
-    said = {"motion": rng.choice(ORDER_ONLY[s["motion"]])}
-    said |= {f: rng.choice(PHRASES[f][s[f]]) for f in ("background", "light") if rng.random() < 0.6}
-    if rng.random() < 0.25:  # a second direction, which is not the motion's
+    said = {"motion": rng.choice(ORDER_ONLY[s["motion"]][: 2 if plain else None])}
+    said |= {f: rng.choice(PHRASES[f][s[f]]) for f in ("background", "light") if rng.random() < 0.7}
+    if not plain and rng.random() < 0.25:
         said["camera"] = rng.choice(PHRASES["camera"][str(s["camera"])])
-    return _assemble(_noun(str(s["subject"]), rng, held=False), "", said, rng), labels(s, ["subject", *said])
+    return _assemble(_noun(str(s["subject"]), rng, held=plain), "", said, rng), labels(s, ["subject", *said])
 
 
 def labels(s: Scene, mentioned: list[str] | tuple[str, ...]) -> list[int]:

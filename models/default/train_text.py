@@ -144,9 +144,9 @@ def predict(text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> Te
 
 
 def order_accuracy(text: TextEncoder, tokenizer: Tokenizer, n: int = 384) -> float:
-    """Share of order-only captions whose motion is read right."""
+    """Share of plain order-only captions whose motion is read right."""
     rng = random.Random("order-gate")
-    pairs = [captions.order_only(rng) for _ in range(n)]
+    pairs = [captions.order_only(rng, plain=True) for _ in range(n)]
     wanted = torch.tensor([labels for _, labels in pairs])
     k = FIELDS.index("motion")
     return (predict(text, tokenizer, [t for t, _ in pairs])[:, k] == wanted[:, k]).float().mean().item()
