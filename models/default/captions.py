@@ -62,8 +62,9 @@ def texts(held: bool = False) -> list[str]:
     phrases = [p for table in tables for classes in table.values() for options in classes.values() for p in options]
     nouns = [n for _, synonyms in (ALL_SUBJECTS if held else SUBJECTS).values() for n in synonyms]
     nouns += [n for name in SUBJECTS for n in ALIASES.get(name, [])]
-    return [*phrases, *(p for _, options in OPEN.values() for p in options), *FINITE.values(), *nouns,
-            *(word for adjectives in LIT.values() for word in adjectives), *BESIDE, *OPENINGS, *GLUE]  # fmt: skip
+    shared = [p for _, options in OPEN.values() for p in options]
+    adjectives = [word for words in LIT.values() for word in words]
+    return [*phrases, *shared, *adjectives, *FINITE.values(), *nouns, *BESIDE, *OPENINGS, *REQUESTS, *GLUE]
 
 
 _WORDS = frozenset(word for text in texts(held=True) for word in text.split())
@@ -140,7 +141,8 @@ def _described(noun: str, rng: random.Random) -> str:
 
 
 def _typo(text: str, rng: random.Random) -> str:
-    """One word with two neighbouring letters swapped, or one dropped or doubled."""
+    """One word with two neighbouring letters swapped, or one dropped or doubled; never to another word of the captions
+    ("frog" to "fog")."""
     words = text.split(" ")
     long = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha()]
     if not long:
@@ -148,7 +150,7 @@ def _typo(text: str, rng: random.Random) -> str:
     i = rng.choice(long)
     w, k = words[i], rng.randrange(1, len(words[i]) - 2)
     words[i] = w[:k] + rng.choice((w[k + 1] + w[k] + w[k + 2 :], w[k + 1 :], w[k] + w[k:]))
-    return " ".join(words)
+    return text if words[i] in _WORDS else " ".join(words)
 
 
 def _made_up(rng: random.Random) -> str:
@@ -163,7 +165,7 @@ def _made_up(rng: random.Random) -> str:
 def _stray(text: str, rng: random.Random) -> str:
     """Words of style behind it, or one to three made-up ones put in: people write many that the model does not know."""
     if rng.random() < 0.5:
-        return ", ".join([text, *rng.sample(STYLES, rng.choice((1, 1, 2)))])
+        return ", ".join([text.rstrip("."), *rng.sample(STYLES, rng.choice((1, 1, 2)))])
     words = text.split(" ")
     for _ in range(rng.randint(1, 3)):
         words.insert(rng.randint(0, len(words)), _made_up(rng) + ("," if rng.random() < 0.15 else ""))
@@ -171,8 +173,8 @@ def _stray(text: str, rng: random.Random) -> str:
 
 
 def _bare(phrase: str) -> str:
-    """'in the forest' -> 'forest'"""
-    words = phrase.split(" ")
+    """'in the forest' -> 'forest', 'in front of mountains' -> 'mountains'"""
+    words = phrase.removeprefix("in front of ").split(" ")
     while len(words) > 1 and words[0] in ("in", "on", "at", "with", "a", "an", "the"):
         words = words[1:]
     return " ".join(words)
@@ -224,7 +226,8 @@ def _light_the_place(said: dict[str, str], s: Scene, rng: random.Random) -> None
     """'in the forest in fog' -> 'in the foggy forest'; a field that another one words is said by an empty phrase."""
     fields = [f for f in ("light", "weather") if f in said and s[f] in LIT]
     before, article, place = said.get("background", "").rpartition("the ")
-    if fields and article:
+    strange = s["background"] == "space" or (s["weather"] != "clear" and "snow" in place)
+    if fields and article and not strange and (s["light"], s["weather"]) != ("day", "rain"):
         field = rng.choice(fields)
         said["background"] = f"{before}the {rng.choice(LIT[str(s[field])])} {place}"
         said[field] = ""
@@ -278,11 +281,11 @@ def _assemble(noun: str, companion: str, said: dict[str, str], rng: random.Rando
     else:
         text = noun + companion + " " + " ".join(places) + (", " + verb if verb else "")
     if rng.random() < 0.12 and act.endswith(verb or ""):  # not "a video of a fox runs"
-        text = rng.choice(OPENINGS) + text
+        text = rng.choice(OPENINGS if held else (*OPENINGS, *REQUESTS)) + text
     if camera:
         joint = ", "
         if not held and rng.random() < 0.25:
-            joint = rng.choice((" and ", " while ", " as ") if "camera " in camera else (" and ", " with "))
+            joint = rng.choice((" and ", " while ", " as ") if camera.startswith("the camera") else (" and ", " with "))
         text = camera + ": " + text if rng.random() < 0.15 else text + joint + camera
     return text + ("." if rng.random() < 0.2 else "")
 
@@ -292,7 +295,7 @@ def caption(
 ) -> tuple[str, list[str]]:
     """One random wording and the fields it mentions. mode: 'full', 'partial', 'short' or None for the
     60/25/15 mixture and some of names alone; held: worded with the phrases kept for evaluation; clean, as held ones
-    are: without requests, words to ignore and typos."""
+    are: without words to ignore and typos."""
     if not (mode or held or s["second"]) and rng.random() < 0.08:
         return _terse(s, rng)
     mode = mode or rng.choices(("full", "partial", "short"), (60, 25, 15))[0]
@@ -300,16 +303,14 @@ def caption(
     companion, more = _companion(s, rng, held)
     noun = _noun(str(s["subject"]), rng, held)
     plain = held or clean
-    if not plain and rng.random() < 0.12:
+    if not plain and mode != "full" and rng.random() < 0.2:
         noun = _described(noun, rng)
     text, fields = _assemble(noun, companion, said, rng, held), ["subject", *said, *more]
     return (text if plain else _as_typed(text, mode, rng)), fields
 
 
 def _as_typed(text: str, mode: str, rng: random.Random) -> str:
-    """With a request, words to ignore and typos."""
-    if rng.random() < 0.05:
-        text = rng.choice(REQUESTS) + text
+    """With words to ignore and typos."""
     if mode != "full" and rng.random() < 0.3:  # a full caption has no room for more words
         text = _stray(text, rng)
     while rng.random() < 0.18:

@@ -43,7 +43,7 @@ def text(c: Context) -> dict[str, Any]:
         "order_only": round(order_accuracy(encoder, tok), 4),
         "trained_phrases": field_accuracy(encoder, tok),
         "held_phrases": field_accuracy(encoder, tok, held=True),
-        "typed": typed.typed(encoder, tok, typed.load()),
+        "typed": {name: typed.typed(encoder, tok, rows) for name, rows in typed.load().items()},
     }
 
 

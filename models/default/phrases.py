@@ -216,7 +216,7 @@ OPEN = {
 }  # fmt: skip
 # Light and rain as adjectives of the place: "in the foggy forest".
 LIT = {
-    "day": ("sunny", "sunlit", "bright"), "night": ("dark", "moonlit", "starlit"), "fog": ("foggy", "misty", "hazy"),
+    "day": ("sunny", "sunlit"), "night": ("moonlit", "starlit"), "fog": ("foggy", "misty", "hazy"),
     "rain": ("rainy", "stormy"),
 }  # fmt: skip
 # Who stays in place does so in no place that begins with these.
@@ -242,9 +242,8 @@ STYLES = (
 REQUESTS = ("show me ", "make a video of ", "video of ", "create a clip of ", "please make ", "i want to see ")
 # Further wordings of a pair: on which side each stands.
 ASIDE = (
-    "on the {side} and {other} on the {opposite}", "on the {side}, {other} on the {opposite},",
-    "and {other} on the {opposite}", "with {other} on its {opposite}", "with {other} to its {opposite}",
-    "with {other} on the {opposite} of it",
+    "on the {side} and {other} on the {opposite}", "on the {side}, {other} on the {opposite}",
+    "with {other} on its {opposite}", "with {other} to its {opposite}", "with {other} on the {opposite} of it",
 )  # fmt: skip
 PHRASES = {
     "motion": MOTIONS,

@@ -40,7 +40,7 @@ ALIASES = {
     "fox": ["fox cub"], "cat": ["house cat", "kitty cat"], "rabbit": ["bunny rabbit"], "elephant": ["baby elephant"],
     "penguin": ["emperor penguin"], "dolphin": ["bottlenose dolphin"], "whale": ["blue whale", "humpback whale"],
     "turtle": ["sea turtle"], "duck": ["duckling", "mallard duck"], "frog": ["froggy", "tree frog"],
-    "car": ["sports car", "vehicle"], "horse": ["racehorse", "mare"], "train": ["train engine", "steam locomotive"],
+    "car": ["sports car"], "horse": ["racehorse", "mare"], "train": ["train engine", "steam locomotive"],
     "rocket": ["rocket ship", "space rocket"], "ufo": ["alien ship", "alien spaceship", "alien spacecraft"],
     "bear": ["grizzly bear", "grizzly"], "pumpkin": ["halloween pumpkin"],
 }  # fmt: skip

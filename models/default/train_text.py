@@ -90,10 +90,11 @@ def draw_texts(rng: random.Random, o: TextOptions, tokenizer: Tokenizer) -> tupl
     scenes = [captions.scene(rng, "any", 1.0) for _ in range(pairs)]
     scenes += [captions.scene(rng, "any") for _ in range(o.batch - n - pairs)]
     texts, classes = word(scenes, rng, o.empty, tokenizer)
-    for _ in range(n):
+    while len(texts) < o.batch:
         text, labels = captions.order_only(rng)
-        texts.append(text)
-        classes.append(labels)
+        if fits(text, tokenizer):
+            texts.append(text)
+            classes.append(labels)
     return texts, classes
 
 

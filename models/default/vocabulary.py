@@ -29,10 +29,11 @@ def unknown(text: str, known: Sequence[str]) -> list[str]:
 
 
 def words() -> list[str]:
-    """Every word that a training caption can hold, in ascending order.
+    """Every word that means something in a training caption, in ascending order.
 
-    Typos are left out, since they are drawn to be read as the word that they hide, and made-up words, drawn to be
-    ignored. So are phrases and subjects that are kept for evaluation: training never words them.
+    Typos are left out, since they are drawn to be read as the word that they hide, and words drawn to be ignored:
+    adjectives, styles and made-up ones. So are phrases and subjects that are kept for evaluation: training never words
+    them.
     """
     return sorted({w for text in texts() for w in split(text)})
 

@@ -93,13 +93,14 @@ def following(f: dict[str, Any], weights: str) -> Iterator[str]:
            "phrases kept for evaluation (mean over fields, captions that fit its length).")  # fmt: skip
     yield ""
     typed = text["typed"]
-    whole = " and ".join(f"{percent(count)} of the {name} set" for name, count in typed["whole"].items())
-    yield ("Prompts as people type them (evaluation/typed.json, written without knowing the captions of the training; "
-           f"the second set after their last change): all that the prompt says is read right in {whole}.")  # fmt: skip
+    whole = " and ".join(f"{percent(found['whole'])} of the {name} set" for name, found in typed.items())
+    yield ("Prompts as people type them (evaluation/typed.json, written without knowing the captions of the training, "
+           f"widened with the first set at hand): all that the prompt says is read right in {whole}.")  # fmt: skip
     yield ""
-    counts = [(field, typed["said"][field], typed["silent"][field]) for field in FIELDS]
-    said = [(field, *(percent(pair) if pair[1] else "–" for pair in pairs)) for field, *pairs in counts]
-    yield from table(("prompts as typed", "mentioned: read right", "not mentioned: read so"), said, weights)
+    columns = [(name, kind) for name in typed for kind in ("said", "silent")]
+    cells = [(f, *(percent(typed[n][k][f]) if typed[n][k][f][1] else "–" for n, k in columns)) for f in FIELDS]
+    means = {"said": "mentioned: read right", "silent": "not mentioned: read so"}
+    yield from table(("prompts as typed", *(f"{name} set, {means[kind]}" for name, kind in columns)), cells, weights)
 
 
 def mean_of(accuracy: dict[str, float]) -> str:

@@ -2,9 +2,7 @@
 
 typed.json: two sets of prompts by people who knew the attributes and their classes, and neither the caption grammar
 nor its words. Beside each prompt stand the classes that it may be read as, field by field; a field that it does not
-mention is left out. Training never words these prompts but by chance. Its grammar was widened with the first set at
-hand, in its forms (names alone, words to ignore, pairs told side by side), not by its words; the second set was
-written after that.
+mention is left out. The grammar was widened with the first set at hand, and never for the second.
 """
 
 from __future__ import annotations
@@ -36,18 +34,17 @@ def load(path: Path = PROMPTS) -> dict[str, list[Row]]:
     return sets
 
 
-def typed(text: TextEncoder, tokenizer: Tokenizer, sets: dict[str, list[Row]]) -> dict[str, Any]:
+def typed(text: TextEncoder, tokenizer: Tokenizer, rows: list[Row]) -> dict[str, Any]:
     """Per field [right, prompts] of those that mention it ('said') and of those that do not ('silent': right is the
-    reading 'not mentioned'); per set [right, prompts] of whole prompts: of which every mentioned field is read right.
-    """
+    reading 'not mentioned'); [right, prompts] of whole prompts: of which every mentioned field is read right."""
+    read = predict(text, tokenizer, [r["prompt"] for r in rows]).tolist()
     said, silent = {f: [0, 0] for f in FIELDS}, {f: [0, 0] for f in FIELDS}
-    whole = {name: [0, len(rows)] for name, rows in sets.items()}
-    for name, rows in sets.items():
-        for row, classes in zip(rows, predict(text, tokenizer, [r["prompt"] for r in rows]).tolist(), strict=True):
-            read = {f: (*NAMES[f], None)[c] for f, c in zip(FIELDS, classes, strict=True)}  # None: not mentioned
-            for f, value in read.items():
-                count = said[f] if f in row else silent[f]
-                count[0] += value in row.get(f, [None])
-                count[1] += 1
-            whole[name][0] += all(read[f] in row[f] for f in FIELDS if f in row)
-    return {"said": said, "silent": silent, "whole": whole}
+    whole = 0
+    for row, classes in zip(rows, read, strict=True):
+        names = {f: (*NAMES[f], None)[c] for f, c in zip(FIELDS, classes, strict=True)}  # None: not mentioned
+        for f, name in names.items():
+            count = said[f] if f in row else silent[f]
+            count[0] += name in row.get(f, [None])
+            count[1] += 1
+        whole += all(names[f] in row[f] for f in FIELDS if f in row)
+    return {"said": said, "silent": silent, "whole": [whole, len(rows)]}

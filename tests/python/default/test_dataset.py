@@ -14,7 +14,7 @@ from models.default import captions, subjects, vocabulary, weather
 from models.default.captions import FIELDS, HELD_SUBJECTS, NAMES, caption, held_out, scene
 from models.default.dataset import Atlas, render, stream, trajectory
 from models.default.latents import latent_cover
-from models.default.phrases import FINITE, HELD_PHRASES, LIT, OPEN, PHRASES, STAYING, STYLES, WAYS
+from models.default.phrases import FINITE, HELD_PHRASES, LIT, OPEN, ORDER_ONLY, PHRASES, STAYING, STYLES, WAYS
 from models.default.train_text import TextOptions, draw_texts, word
 
 HELD_FILE = Path(captions.__file__).parent / "held_out.json"
@@ -136,20 +136,55 @@ def test_caption_phrases_mean_one_thing() -> None:
             assert len(phrases) == len(set(phrases)), field
 
 
+def with_finite(phrases: Sequence[str]) -> list[str]:
+    return [*phrases, *(" ".join([FINITE.get(p.split()[0], "-"), *p.split()[1:]]) for p in phrases)]
+
+
+def places_aside(text: str, relation: str) -> bool:
+    return any(re.search(form, text) for form in captions.aside(relation, "[a-z -]+"))
+
+
 def says(text: str, field: str, value: str) -> bool:
     """Whether one of the value's phrases stands in the text: as it is, with its finite verb, as an adjective of the
     place, or as one of the ways to place a pair."""
     classes, shared = OPEN.get(field, ((), []))
     options = [*PHRASES[field][value], *(shared if value in classes else [])]
     if field == "motion":
-        options += [" ".join([FINITE.get(p.split()[0], "-"), *p.split()[1:]]) for p in options]
+        options = with_finite(options)
     if field in ("light", "weather"):
         options += [f"the {adjective} " for adjective in LIT.get(value, ())]
     if field == "background":
         text = re.sub("the ({}) ".format("|".join(a for words in LIT.values() for a in words)), "the ", text)
-    if field == "relation" and any(re.search(form, text) for form in captions.aside(value, "[a-z -]+")):
-        return True
+    if field == "relation" and any(places_aside(text, r) for r in NAMES["relation"]):
+        return places_aside(text, value)
     return any(p in text for p in options)
+
+
+def test_aside_places_the_first_on_its_side() -> None:
+    ways = captions.aside("left of", "a car")
+    assert {"on the left and a car on the right", "with a car on its right", "with a car on the right of it"} <= {*ways}
+    assert "on the right, a car on the left" in captions.aside("right of", "a car")
+    assert {w.replace("left", "x") for w in ways}.isdisjoint(captions.aside("right of", "a car"))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "bare"),
+    [
+        ("in the forest", "forest"),
+        ("in front of mountains", "mountains"),
+        ("on a hill", "hill"),
+        ("zoom in", "zoom in"),
+    ],
+)
+def test_bare_phrase(phrase: str, bare: str) -> None:
+    assert captions._bare(phrase) == bare
+
+
+def test_a_typo_makes_no_other_word() -> None:
+    rng, known = random.Random(13), set(vocabulary.words())
+    for right in sorted(w for w in known if len(w) > 3):
+        made = {captions._typo(right, rng) for _ in range(30)}
+        assert made & known == {right} & made and (len(made) > 1 or not right.isalpha()), right
 
 
 @pytest.mark.parametrize("mode", ["full", "partial", "short"])
@@ -246,13 +281,12 @@ def test_caption_same_seed_same_words() -> None:
 
 
 def test_caption_order_only_share_and_labels() -> None:
-    rng = random.Random(4)
-    k = FIELDS.index("motion")
-    for i in range(200):
-        text, labels = captions.order_only(rng, plain=i < 100)
-        assert i >= 100 or "camera" not in text
-        right = text.index(" left") < text.index(" right")
-        assert labels[k] == NAMES["motion"].index("left to right" if right else "right to left")
+    motion, camera = (FIELDS.index(f) for f in ("motion", "camera"))
+    for seed in range(500):
+        text, labels = captions.order_only(random.Random(seed), plain=seed % 2 == 0)
+        right, left = (any(p in text for p in with_finite(ORDER_ONLY[m])) for m in ("left to right", "right to left"))
+        assert right != left and labels[motion] == NAMES["motion"].index("left to right" if right else "right to left")
+        assert seed % 2 or labels[camera] == len(NAMES["camera"])
 
 
 def of_words(texts: Sequence[str], length: int = 18) -> torch.Tensor:
@@ -306,6 +340,7 @@ def test_subjects_large_list_continues_the_small_one() -> None:
     small, large = list(subjects.SMALL), list(subjects.LARGE)
     assert large[: len(small)] == small and 60 <= len(large) <= 100
     words = [w for _, synonyms in {**subjects.LARGE, **subjects.HELD_SUBJECTS}.values() for w in synonyms]
+    words += [w for aliases in subjects.ALIASES.values() for w in aliases]
     assert len(words) == len(set(words)), "a word for two subjects"
     with pytest.raises(ValueError, match=r"BWCACHE_SUBJECTS must be one of small, large \(got huge\)"):
         subjects.chosen("huge")
