@@ -29,7 +29,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]  # x [B, N, C], t [] -> [B, N, C] 
 class Sampler:
     steps: int = 30
     shift: float = 3.0  # Wan's for small pictures; at 5 the first steps are so short that no block changes much in them
-    guidance: float = 4.0
+    guidance: float = 4.5
     seed: int = 0
 
     def times(self) -> Tensor:
