@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,9 +23,9 @@ class Unigram:
             v: dict[str, Any] = json.load(f)
         self.length, self.end, self.bytes = v["length"], v["end"], v["bytes"]
         self.size = v["size"]
-        self.pieces = {p: (score, i) for p, score, i in v["pieces"]}
+        self.pieces = {p: (np.float32(score), i) for p, score, i in v["pieces"]}  # rounds as sentencepiece: ties too
         self.longest = max(map(len, self.pieces))
-        self.unknown = min(score for score, _ in self.pieces.values()) - UNKNOWN
+        self.unknown = min(score for score, _ in self.pieces.values()) - np.float32(UNKNOWN)
 
     def __len__(self) -> int:
         return self.size
@@ -37,7 +38,7 @@ class Unigram:
         if not text:
             return []
         text = "▁" + text.replace(" ", "▁")
-        best: list[tuple[float, int, int]] = [(0.0, 0, 0)] + [(float("-inf"), 0, 0)] * len(text)
+        best = [(np.float32(0), 0, 0)] + [(np.float32("-inf"), 0, 0)] * len(text)
         for start in range(len(text)):  # best[end]: score, start of the last piece, its id (-1: unknown)
             for end in range(start + 1, min(len(text), start + self.longest) + 1):
                 score, i = self.pieces.get(text[start:end], (self.unknown if end == start + 1 else None, -1))

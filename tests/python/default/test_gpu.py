@@ -61,7 +61,7 @@ def test_unigram_equals_sentencepiece(folder: Path, words: Unigram) -> None:
     reference, rng = tokenizer.Tokenizer(folder / "tokenizer.model"), random.Random(7)
     texts = [captions.caption(captions.scene(rng, "any"), rng, held=i % 5 == 0)[0] for i in range(2000)]
     letters = " abcdefghijklmnopqrstuvwxyz0123456789.,!?-#~{"
-    texts += ["", "A  Fox \t!", "x" * 50, *("".join(rng.choices(letters, k=30)) for _ in range(200))]
+    texts += ["", "A  Fox \t!", "x" * 50, *("".join(rng.choices(letters, k=30)) for _ in range(5000))]
     assert torch.equal(words(texts), reference(texts))
     assert len(words) == len(reference)
 
