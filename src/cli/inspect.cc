@@ -174,7 +174,7 @@ void print_reading(const PromptReading& reading, const std::string& model) {
     std::cout << "understood:\n";
     print_attributes(reading.attributes);
   }
-  std::cout << "words that it was never trained on: ";
+  std::cout << "words that mean nothing to it: ";
   if (!reading.unknown_words) {
     std::cout << "the model '" << model << "' does not tell; its bundle has no text.words\n";
     return;
