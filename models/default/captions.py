@@ -27,7 +27,6 @@ from .phrases import (
     ORDER_ONLY,
     PHRASES,
     RELATIONS,
-    REQUESTS,
     STAYING,
     STYLES,
     WAYS,
@@ -52,6 +51,8 @@ PAIR_MOTIONS = ("rising", "falling", "bouncing", "spinning", "growing", "shrinki
 DRY = ("space", "underwater")  # no weather there
 PAIR_SHARE = 0.15
 OPENINGS = ("a cartoon of ", "a video of ", "an animation of ", "a clip of ")
+# Those of training alone.
+REQUESTS = ("show me ", "make a video of ", "video of ", "create a clip of ", "please make ", "i want to see ")
 GLUE = ("a", "an", "the", "is", "its", "of", "it", "while", "as")  # what stands between the phrases
 
 
@@ -61,7 +62,7 @@ def texts(held: bool = False) -> list[str]:
     tables = (PHRASES, HELD_PHRASES) if held else (PHRASES,)
     phrases = [p for table in tables for classes in table.values() for options in classes.values() for p in options]
     nouns = [n for _, synonyms in (ALL_SUBJECTS if held else SUBJECTS).values() for n in synonyms]
-    nouns += [n for name in SUBJECTS for n in ALIASES.get(name, [])]
+    nouns += [n for aliases in ALIASES.values() for n in aliases]
     shared = [p for _, options in OPEN.values() for p in options]
     adjectives = [word for words in LIT.values() for word in words]
     return [*phrases, *shared, *adjectives, *FINITE.values(), *nouns, *BESIDE, *OPENINGS, *REQUESTS, *GLUE]
@@ -226,8 +227,12 @@ def _light_the_place(said: dict[str, str], s: Scene, rng: random.Random) -> None
     """'in the forest in fog' -> 'in the foggy forest'; a field that another one words is said by an empty phrase."""
     fields = [f for f in ("light", "weather") if f in said and s[f] in LIT]
     before, article, place = said.get("background", "").rpartition("the ")
-    strange = s["background"] == "space" or (s["weather"] != "clear" and "snow" in place)
-    if fields and article and not strange and (s["light"], s["weather"]) != ("day", "rain"):
+    strange = (
+        s["background"] == "space"
+        or (s["weather"] != "clear" and "snow" in place)
+        or (s["light"], s["weather"]) == ("day", "rain")
+    )
+    if fields and article and not strange:
         field = rng.choice(fields)
         said["background"] = f"{before}the {rng.choice(LIT[str(s[field])])} {place}"
         said[field] = ""

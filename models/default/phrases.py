@@ -20,10 +20,12 @@ _TRAVEL = (
 
 def _across(start: str, end: str) -> list[str]:
     """Phrases for a way across the picture; the first two are the plain ones."""
-    ways = [f"from {start} to {end}", f"{start} to {end}", f"from the {start} to the {end}", f"to the {end}", end,
-            f"{end}wards", f"towards the {end}", f"off to the {end}"]  # fmt: skip
+    ways = (
+        f"from {start} to {end}, {start} to {end}, from the {start} to the {end}, to the {end}, {end}, {end}wards, "
+        f"towards the {end}, off to the {end}"
+    )
     plain = [f"moving from {start} to {end}", f"crossing from {start} to {end}"]
-    return list(dict.fromkeys([*plain, *_with(_TRAVEL, ", ".join(ways))]))
+    return list(dict.fromkeys([*plain, *_with(_TRAVEL, ways)]))
 
 
 MOTIONS = {
@@ -239,7 +241,6 @@ STYLES = (
     "beautiful", "masterpiece", "vivid colors", "pastel colors", "for kids", "storybook style", "claymation", "epic",
     "please", "comic style", "simple", "flat colors", "soft light",
 )  # fmt: skip
-REQUESTS = ("show me ", "make a video of ", "video of ", "create a clip of ", "please make ", "i want to see ")
 # Further wordings of a pair: on which side each stands.
 ASIDE = (
     "on the {side} and {other} on the {opposite}", "on the {side}, {other} on the {opposite}",

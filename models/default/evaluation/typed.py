@@ -17,7 +17,6 @@ from ..train_text import Tokenizer, predict
 
 PROMPTS = Path(__file__).parent / "typed.json"
 
-
 Row = dict[str, Any]
 
 
